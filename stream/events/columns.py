@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,64 @@ class Columns:
     def __len__(self) -> int:
         return len(self.customer)
 
+    def select(self, indices: npt.NDArray[np.int64]) -> Columns:
+        """The events at ``indices``, (m,) each at most once, in that order."""
+        if len(indices) == len(self) and (indices == np.arange(len(self))).all():
+            return self
+        at: list[int] = indices.tolist()
+        traits = []
+        if self.traits:
+            new = dict(zip(at, range(len(at)), strict=True))
+            traits = [(new[i], trait, value) for i, trait, value in self.traits if i in new]
+            traits.sort(key=_trait_order)
+        return Columns(
+            kind=self.kind[indices],
+            time_ms=self.time_ms[indices],
+            customer=list(map(self.customer.__getitem__, at)),
+            event_id=list(map(self.event_id.__getitem__, at)),
+            event_hash=self.event_hash[indices],
+            order_hash=self.order_hash[indices],
+            numbers=self.numbers[:, indices],
+            tests=self.tests[:, indices],
+            hashes=self.hashes[:, indices],
+            texts=[list(map(row.__getitem__, at)) for row in self.texts],
+            traits=traits,
+            source=self.source[indices],
+        )
+
+
+def _trait_order(trait: tuple[int, int, Any]) -> tuple[int, int]:
+    """By event, then by trait; the values do not compare."""
+    return trait[:2]
+
+
+def concatenate(batches: Sequence[Columns]) -> Columns:
+    """One batch of all events, in order; ``source`` stays as it was in each. Raises `ValueError` for no batch at all.
+
+    All must come from the same `Wanted`.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    traits: list[tuple[int, int, Any]] = []
+    start = 0
+    for batch in batches:
+        traits += [(start + i, trait, value) for i, trait, value in batch.traits]
+        start += len(batch)
+    return Columns(
+        kind=np.concatenate([batch.kind for batch in batches]),
+        time_ms=np.concatenate([batch.time_ms for batch in batches]),
+        customer=list(chain.from_iterable(batch.customer for batch in batches)),
+        event_id=list(chain.from_iterable(batch.event_id for batch in batches)),
+        event_hash=np.concatenate([batch.event_hash for batch in batches]),
+        order_hash=np.concatenate([batch.order_hash for batch in batches]),
+        numbers=np.concatenate([batch.numbers for batch in batches], axis=1),
+        tests=np.concatenate([batch.tests for batch in batches], axis=1),
+        hashes=np.concatenate([batch.hashes for batch in batches], axis=1),
+        texts=[list(chain.from_iterable(rows)) for rows in zip(*(batch.texts for batch in batches), strict=True)],
+        traits=traits,
+        source=np.concatenate([batch.source for batch in batches]),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -97,3 +156,4 @@ class Rejection:
 
     index: int
     reason: str
+    code: str = ""  # one of stream.events.reasons.Code: what to count by

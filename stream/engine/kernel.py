@@ -1,0 +1,405 @@
+"""The kernel: a batch of events, or of rows with a timer due, through a plan. Compiled.
+
+It walks strictly in order: what is due for the row by then fires, the event is applied, the segments are evaluated,
+changes go into output arrays. So how events are cut into batches changes nothing. When the output is nearly full it
+returns early, and the caller empties it and calls again from where it stopped.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine import opcodes as op
+from stream.engine.compiled import compiled, inner
+from stream.engine.evaluation import holds, load, run
+from stream.engine.windows import roll, update
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
+
+#: Rows of the first block of profiles; each block is twice as large as the one before.
+FIRST_BLOCK = 1024
+
+
+class Events(NamedTuple):
+    """A batch of ``n`` events, as the kernel reads it."""
+
+    kind: npt.NDArray[np.int8]  # (n,)
+    time_ms: Ints  # (n,)
+    offset: Ints  # (n,) in the kind's topic, or NONE where there are no offsets
+    stream_ms: Ints  # (n,) the stream clock when the event is applied
+    event_hash: Ints  # (n,) bits of the hash; 0: not remembered
+    order_hash: Ints  # (n,)
+    numbers: Floats  # (number rows, n)
+    number_bits: Ints  # the same memory as words
+    tests: Words  # (test rows, n)
+    hashes: Ints  # (hash rows, n) bits of the hash; 0: missing
+    texts: Ints  # (text rows, n) codes in the pool, or NONE
+    trait_event: Ints  # (m,) traits in the order of events: the event's index,
+    trait_word: Ints  # (m,) the trait's first word in a row,
+    trait_type: Ints  # (m,) its type on the stack
+    trait_value: Ints  # (m,) the code of a text, or the bits of a double
+
+
+class Output(NamedTuple):
+    """What the kernel writes. ``used`` holds the changes and the pieces of evidence written so far."""
+
+    used: Ints  # (2,)
+    changes: Ints  # (c, O_COLUMNS)
+    types: Ints  # (e,) evidence: types on the stack,
+    values: Floats  # (e,) and values
+
+
+class Scratch(NamedTuple):
+    """Memory of the kernel between calls that means nothing."""
+
+    types: Ints  # the stack of a condition
+    stack: Floats
+    until: Ints
+    hits: Ints  # 1 for each filter that the event at hand passes
+    bits: Ints  # the stack of a filter
+
+
+@compiled
+def place_of(row: int) -> tuple[int, int]:
+    """The block of a row and its place there."""
+    rest = row // FIRST_BLOCK + 1
+    block = 0
+    while rest > 1:
+        rest >>= 1
+        block += 1
+    return block, row - FIRST_BLOCK * ((1 << block) - 1)
+
+
+@inner
+def _emit(
+    plan: Ints, constants: Floats, out: Output, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int
+) -> None:
+    """Writes one change with its evidence, and moves the customer's sequence on. ``stay_ms``: NONE for an entry."""
+    row[op.R_SEQUENCE] += 1
+    at, piece = out.used[0], out.used[1]
+    out.changes[at, op.O_ROW] = index
+    out.changes[at, op.O_EVENT] = event
+    out.changes[at, op.O_SEGMENT] = s
+    out.changes[at, op.O_AT] = now_ms
+    out.changes[at, op.O_SEQUENCE] = row[op.R_SEQUENCE]
+    out.changes[at, op.O_EVIDENCE] = piece
+    out.changes[at, op.O_STAY] = stay_ms
+    g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
+    for k in range(plan[g + op.S_EVIDENCE], plan[g + op.S_EVIDENCE_END]):
+        type_, value = load(plan, constants, plan[plan[op.P_EVIDENCE] + k], row, now_ms)
+        out.types[piece] = type_
+        out.values[piece] = value
+        piece += 1
+    out.used[0] = at + 1
+    out.used[1] = piece
+
+
+@inner
+def evaluate(
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    scratch: Scratch,
+    out: Output,
+    row: Ints,
+    index: int,
+    event: int,
+    withheld: npt.NDArray[np.bool_],
+    now_ms: int,
+) -> tuple[bool, int]:
+    """Evaluates every segment of a row at ``now_ms``, in file order.
+
+    ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. Returns whether a
+    membership or an eligibility changed, and the next instant at which one may if no event comes.
+    """
+    changed = False
+    due = op.FOREVER
+    for s in range(plan[op.P_SEGMENT_COUNT]):
+        g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
+        state, left = row[plan[g + op.S_STATE]], row[plan[g + op.S_LEFT]]
+        member = state >= 0 and state & 1 == 1
+        if not member:
+            if left != op.NONE and plan[g + op.S_ONCE]:
+                continue
+            if withheld.shape[0] > 0 and withheld[s]:
+                state = op.BARRED
+                row[plan[g + op.S_STATE]] = state
+            if state == op.BARRED:
+                if event == op.NONE:
+                    continue
+                state = op.NONE
+                row[plan[g + op.S_STATE]] = state
+        has_exit = plan[g + op.S_EXIT_END] > plan[g + op.S_EXIT]
+        leaves, leaves_until = False, op.FOREVER
+        enters, enters_until = False, op.FOREVER
+        for side in range(2):
+            if side == 0:
+                wanted, start, end = has_exit, plan[g + op.S_EXIT], plan[g + op.S_EXIT_END]
+            else:
+                # A member's enter condition does not matter, nor anybody's where the exit holds for ever.
+                wanted = not has_exit or not (member or (leaves and leaves_until == op.FOREVER))
+                start, end = plan[g + op.S_ENTER], plan[g + op.S_ENTER_END]
+            if wanted:
+                truth, until = run(
+                    plan, constants, pool, scratch.types, scratch.stack, scratch.until, row, start, end, now_ms
+                )
+                if side == 0:
+                    leaves, leaves_until = truth, until
+                else:
+                    enters, enters_until = truth, until
+        if not has_exit:
+            leaves, leaves_until = not enters, enters_until
+        if member:
+            since = state >> 1
+            stay_over = since + plan[g + op.S_MIN_STAY]
+            if not leaves:
+                due = min(due, max(leaves_until, stay_over))
+            elif now_ms < stay_over:
+                due = min(due, stay_over)
+            else:
+                row[plan[g + op.S_STATE]] = op.NONE
+                row[plan[g + op.S_LEFT]] = now_ms
+                _emit(plan, constants, out, row, index, event, s, now_ms - since, now_ms)
+                changed = True
+                # Nobody is eligible while the exit holds.
+                due = min(due, op.FOREVER if plan[g + op.S_ONCE] else leaves_until)
+            continue
+        if not (enters and not leaves):
+            if state != op.NONE:
+                row[plan[g + op.S_STATE]] = op.NONE
+                changed = True
+            if enters:
+                due = min(due, leaves_until)
+            elif leaves:
+                due = min(due, max(enters_until, leaves_until))
+            else:
+                due = min(due, enters_until)
+            continue
+        if state == op.NONE:
+            state = now_ms << 1
+            row[plan[g + op.S_STATE]] = state
+            changed = True
+        ready = (state >> 1) + plan[g + op.S_FOR]
+        if left != op.NONE:
+            ready = max(ready, left + plan[g + op.S_COOLDOWN])
+        if now_ms < ready:
+            due = min(due, ready, min(enters_until, leaves_until))
+        else:
+            row[plan[g + op.S_STATE]] = now_ms << 1 | 1
+            _emit(plan, constants, out, row, index, event, s, op.NONE, now_ms)
+            changed = True
+            due = min(due, max(leaves_until, now_ms + plan[g + op.S_MIN_STAY]))
+    return changed, due
+
+
+@compiled
+def move_clock(plan: Ints, row: Ints, now_ms: int) -> None:
+    """Moves a customer's clock to ``now_ms``, and the windows with it."""
+    if now_ms >= row[op.R_ROLL] or row[op.R_CLOCK] == op.NONE:
+        roll(plan, row, row[op.R_CLOCK], now_ms)
+    row[op.R_CLOCK] = now_ms
+
+
+@inner
+def _passes(plan: Ints, constants: Floats, numbers: Floats, tests: Words, bits: Ints, f: int, i: int) -> int:
+    """1 when event ``i`` satisfies filter number ``f``, else 0; ``bits`` is the stack."""
+    top = -1
+    f = plan[op.P_FILTERS] + f * op.FILTER_COLUMNS
+    for pc in range(plan[f], plan[f + 1]):
+        at = plan[op.P_FILTER_CODE] + pc * op.CODE_COLUMNS
+        what, a = plan[at], plan[at + 1]
+        if what == op.F_TEST:
+            top += 1
+            bits[top] = np.int64(tests[a, i] >> np.uint64(plan[at + 2])) & 1
+        elif what == op.F_NUMBER:
+            top += 1
+            x = numbers[a, i]
+            bits[top] = 1 if not np.isnan(x) and holds(plan[at + 2], x, constants[plan[at + 3]]) else 0
+        elif what == op.F_EXISTS:
+            top += 1
+            bits[top] = 0 if np.isnan(numbers[a, i]) else 1
+        elif what == op.F_AND:
+            top -= 1
+            bits[top] &= bits[top + 1]
+        elif what == op.F_OR:
+            top -= 1
+            bits[top] |= bits[top + 1]
+        elif what == op.F_NOT:
+            bits[top] ^= 1
+        else:
+            top += 1
+            bits[top] = 0
+    return bits[0]
+
+
+@inner
+def _remember_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int) -> None:
+    """Updates every accumulator of the event's kind. The clock has been moved on already."""
+    kind, t = events.kind[i], events.time_ms[i]
+    hits = scratch.hits
+    bounds = plan[op.P_KIND_FILTERS] + kind
+    for f in range(plan[bounds], plan[bounds + 1]):
+        hits[f] = _passes(plan, constants, events.numbers, events.tests, scratch.bits, f, i)
+    days_counted = False
+    bounds = plan[op.P_KIND_ACCUMULATORS] + kind
+    for a in range(plan[bounds], plan[bounds + 1], op.A_COLUMNS):
+        f = plan[a + op.A_FILTER]
+        if f != op.NONE and hits[f] == 0:
+            continue
+        word = np.int64(0)
+        source = plan[a + op.A_SOURCE]
+        if source != op.FROM_NOTHING:
+            column = plan[a + op.A_COLUMN]
+            if source == op.FROM_NUMBERS:
+                word = events.number_bits[column, i]
+                if np.isnan(events.numbers[column, i]):
+                    continue
+            elif source == op.FROM_HASHES:
+                word = events.hashes[column, i]
+                if word == 0:
+                    continue
+            else:
+                word = events.texts[column, i]
+                if word == op.NONE:
+                    continue
+        update(plan, a, row, t, word)
+        days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
+    if days_counted:
+        for k in range(plan[op.P_CHURN_CACHES], plan[op.P_CHURN_CACHES] + plan[op.P_CHURN_CACHE_COUNT]):
+            row[plan[k]] = op.NONE
+
+
+@inner
+def _holds_id(row: Ints, start: int, size: int, id_: int) -> bool:
+    """Whether a ring of ids holds ``id_`` (0: no id)."""
+    if id_ != 0:
+        for k in range(start, start + size):
+            if row[k] == id_:
+                return True
+    return False
+
+
+@inner
+def _remember_id(row: Ints, start: int, size: int, id_: int, shift: int) -> None:
+    """Writes an id over the oldest one of a ring, whose next place is kept ``shift`` bits up in its word."""
+    if id_ != 0 and size > 0:
+        place = row[op.R_RINGS] >> shift & 255
+        row[start + place] = id_
+        after = place + 1 if place + 1 < size else 0
+        row[op.R_RINGS] += (after - place) << shift
+
+
+@inner
+def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
+    """Whether event ``i`` is to be skipped: APPLIED when not, else why. A duplicate's offset counts as seen."""
+    kind, offset = events.kind[i], events.offset[i]
+    if offset != op.NONE and offset <= row[op.R_SEEN + kind]:
+        return op.REPLAYED
+    if _holds_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i]) or _holds_id(
+        row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i]
+    ):
+        if offset != op.NONE:
+            row[op.R_SEEN + kind] = offset
+        return op.DUPLICATE
+    return op.APPLIED
+
+
+@inner
+def _apply_event(
+    plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int, trait: int
+) -> int:
+    """Applies event ``i`` to its row, whose timers have fired; ``trait`` is its first trait, where it has one.
+
+    Returns LATE when the event lies before the customer's clock, else APPLIED.
+    """
+    t, clock = events.time_ms[i], row[op.R_CLOCK]
+    if t > clock:
+        move_clock(plan, row, t)
+    _remember_event(plan, constants, events, scratch, row, i)
+    while trait < events.trait_event.shape[0] and events.trait_event[trait] == i:
+        word = events.trait_word[trait]
+        if t >= row[word]:
+            row[word] = t
+            row[word + 1] = events.trait_type[trait]
+            row[word + 2] = events.trait_value[trait]
+        trait += 1
+    _remember_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i], 0)
+    _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)
+    if events.offset[i] != op.NONE:
+        row[op.R_SEEN + events.kind[i]] = events.offset[i]
+    return op.LATE if t < clock else op.APPLIED
+
+
+#: What ``step`` does with each of its rows.
+APPLY = 0  # the events, one by one
+FIRE = 1  # what is due by ``to_ms``
+REDEFINE = 2  # one evaluation under new definitions, at the later of ``to_ms`` and the row's clock
+
+
+@compiled
+def step(
+    mode: int,
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    scratch: Scratch,
+    blocks: tuple[Ints, ...],
+    due: Ints,
+    rows: Ints,
+    events: Events,
+    status: npt.NDArray[np.int8],
+    out: Output,
+    withheld: npt.NDArray[np.bool_],
+    start: int,
+    to_ms: int,
+) -> int:
+    """Goes through ``rows[start:]`` in order and returns the first one that is not done (all: the number of rows).
+
+    Mode APPLY: row ``i`` is that of event ``i``, and ``status[i]`` tells what became of it; the row's timers fire up to
+    the later of the event's timestamp and the stream clock. ``withheld`` is empty, or (mode REDEFINE) flags the segments
+    that let nobody in. A row that is taken up again goes on where it stopped: what has fired is not due any more.
+    """
+    trait = 0
+    for i in range(start, rows.shape[0]):
+        index = rows[i]
+        block, place = place_of(index)
+        row = blocks[block][place]
+        upto = to_ms
+        if mode == APPLY:
+            status[i] = _skip(plan, events, row, i)
+            if status[i] != op.APPLIED:
+                continue
+            upto = max(events.time_ms[i], events.stream_ms[i])
+            while trait < events.trait_event.shape[0] and events.trait_event[trait] < i:
+                trait += 1
+        done = False
+        while not done:
+            if (
+                out.used[0] + plan[op.P_SEGMENT_COUNT] > out.changes.shape[0]
+                or out.used[1] + plan[op.P_EVIDENCE_MOST] > out.types.shape[0]
+            ):
+                return i
+            event = op.NONE
+            if mode != REDEFINE and due[index] <= upto:
+                now_ms = due[index]
+            elif mode == FIRE:
+                break
+            else:
+                done = True
+                if mode == APPLY:
+                    event = i
+                    status[i] = _apply_event(plan, constants, events, scratch, row, i, trait)
+                    now_ms = row[op.R_CLOCK]
+                else:
+                    now_ms = max(to_ms, row[op.R_CLOCK])
+            changed, due[index] = evaluate(
+                plan, constants, pool, scratch, out, row, index, event, withheld, now_ms
+            )
+            if changed and now_ms > row[op.R_CLOCK]:
+                move_clock(plan, row, now_ms)
+    return rows.shape[0]

@@ -1,0 +1,295 @@
+"""One partition: all that the events of its customers, and time, do to them. Pure: no I/O, no clock of its own."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine import kernel
+from stream.engine import opcodes as op
+from stream.engine.changes import Change, Changes, ChangeWriter
+from stream.engine.plan import Plan
+from stream.engine.profiles import Profiles
+from stream.engine.snapshot import Gone, RowCodec, Snapshot
+from stream.events.columns import Columns
+
+Ints = npt.NDArray[np.int64]
+
+#: Changes and pieces of evidence that the kernel's output holds before it is emptied.
+_OUTPUT_CHANGES = 4_096
+_OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
+
+#: No segment lets nobody in.
+_NOBODY = np.zeros(0, dtype=np.bool_)
+
+
+class Clock(enum.Enum):
+    """What moves a partition's stream clock."""
+
+    HELD = "held"  # nothing but advance(): a replay
+    EVENTS = "events"  # the events read, less the lateness; and advance()
+
+
+class Status(enum.IntEnum):
+    """What became of an event."""
+
+    APPLIED = op.APPLIED
+    DUPLICATE = op.DUPLICATE  # its event or order id is among those remembered
+    REPLAYED = op.REPLAYED  # its offset has been seen
+    LATE = op.LATE  # applied, with a timestamp before the customer's clock
+
+
+@dataclass
+class Applied:
+    """What a batch did: its changes, and ``status`` (n,) int8 of each event, a ``Status``."""
+
+    changes: Changes
+    status: npt.NDArray[np.int8]
+
+
+class Partition:
+    """The engine of one partition. Give it batches in order; it gives back changes.
+
+    ``stream_ms`` is the stream clock (-1 before the first event), ``latest_ms`` the largest timestamp of the valid
+    events so far, duplicates included. ``lateness_ms`` is how far the stream clock keeps behind the events.
+    """
+
+    def __init__(self, plan: Plan, clock: Clock = Clock.HELD, lateness_ms: int | None = None) -> None:
+        self.plan = plan
+        self.clock = clock
+        declared = plan.definitions.lateness_ms or 0
+        self.lateness_ms = declared if lateness_ms is None else lateness_ms
+        self.profiles = Profiles(plan)
+        self.stream_ms = op.NONE
+        self.latest_ms = op.NONE
+        self._writer = ChangeWriter(plan, self.profiles)
+        self._codec = RowCodec(plan, self.profiles)
+        self._scratch = kernel.Scratch(
+            types=np.zeros(plan.stack_depth, dtype=np.int64),
+            stack=np.zeros(plan.stack_depth, dtype=np.float64),
+            until=np.zeros(plan.stack_depth, dtype=np.int64),
+            hits=np.zeros(plan.filter_count, dtype=np.int64),
+            bits=np.zeros(plan.filter_depth, dtype=np.int64),
+        )
+        self._no_events = self._events(_no_columns(), None, np.zeros(0, dtype=np.int64))
+        self._no_status = np.zeros(0, dtype=np.int8)
+        changes = _OUTPUT_CHANGES + len(plan.segments)
+        pieces = _OUTPUT_EVIDENCE + len(plan.evidence)
+        self._out = kernel.Output(
+            used=np.zeros(2, dtype=np.int64),
+            changes=np.zeros((changes, op.O_COLUMNS), dtype=np.int64),
+            types=np.zeros(pieces, dtype=np.int64),
+            values=np.zeros(pieces, dtype=np.float64),
+        )
+
+    # --- events and time ---
+
+    def apply(self, batch: Columns, offsets: Ints | None = None) -> Applied:
+        """Applies a batch of valid events in order.
+
+        ``offsets`` (n,) int64 are the events' offsets in their topics: one at or below the last seen of its customer
+        and topic is skipped. With ``Clock.EVENTS`` the timers of silent customers fire as well.
+        """
+        n = len(batch)
+        status = np.zeros(n, dtype=np.int8)
+        if not n:
+            return Applied(Changes(), status)
+        latest = np.maximum(np.maximum.accumulate(batch.time_ms), self.latest_ms)
+        self.latest_ms = int(latest[-1])
+        if self.clock is Clock.EVENTS:
+            stream = np.maximum(latest - self.lateness_ms, self.stream_ms)
+        else:
+            stream = np.full(n, self.stream_ms, dtype=np.int64)
+        self.stream_ms = int(stream[-1])
+        rows = self.profiles.rows(batch.customer)
+        events = self._events(batch, offsets, stream)
+        changes = self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch.event_id)
+        if self.clock is Clock.EVENTS:
+            changes = Changes.joined([changes, self.advance(self.stream_ms)])
+        self.profiles.sweep_texts()
+        return Applied(changes, status)
+
+    def advance(self, to_ms: int) -> Changes:
+        """Moves the stream clock on to ``to_ms`` (never back) and fires all that is due by then."""
+        self.stream_ms = max(self.stream_ms, to_ms)
+        rows = self.profiles.due_by(self.stream_ms)
+        if not len(rows):
+            return Changes()
+        return self._step(kernel.FIRE, rows, _NOBODY, self.stream_ms)
+
+    def _step(
+        self,
+        mode: int,
+        rows: Ints,
+        withheld: npt.NDArray[np.bool_],
+        to_ms: int,
+        events: kernel.Events | None = None,
+        status: npt.NDArray[np.int8] | None = None,
+        event_ids: list[str] | None = None,
+        *,
+        quiet: bool = False,
+    ) -> Changes:
+        """Runs the kernel over rows, emptying the output whenever it is full."""
+        profiles, out = self.profiles, self._out
+        cause = "definitions" if mode == kernel.REDEFINE else "timer"
+        changes: list[Changes] = []
+        done = 0
+        while done < len(rows):
+            out.used[:] = 0
+            done = kernel.step(
+                mode,
+                self.plan.arrays.numbers,
+                self.plan.arrays.constants,
+                profiles.texts.bits,
+                self._scratch,
+                profiles.blocks,
+                profiles.due,
+                rows,
+                self._no_events if events is None else events,
+                self._no_status if status is None else status,
+                out,
+                withheld,
+                done,
+                to_ms,
+            )
+            changes.append(self._writer.write(out, event_ids, cause, quiet=quiet))
+        return Changes.joined(changes)
+
+    def _events(self, batch: Columns, offsets: Ints | None, stream: Ints) -> kernel.Events:
+        """The batch as the kernel reads it: texts by their codes, traits as columns."""
+        texts, n = self.profiles.texts, len(batch)
+        count = len(batch.traits)
+        types = np.empty(count, dtype=np.int64)
+        values = np.full(count, op.NONE, dtype=np.int64)
+        doubles = values.view(np.float64)
+        for i, (_, _, value) in enumerate(batch.traits):
+            if value is None:
+                types[i] = op.T_NULL
+            elif isinstance(value, str):
+                types[i], values[i] = op.T_TEXT, texts.code(value)
+            elif isinstance(value, bool):
+                types[i], doubles[i] = op.T_BOOLEAN, float(value)
+            else:
+                types[i], doubles[i] = op.T_NUMBER, value
+        slots = np.array([slot for _, slot, _ in batch.traits], dtype=np.int64)
+        codes = [texts.codes(column) for column in batch.texts]
+        return kernel.Events(
+            kind=batch.kind,
+            time_ms=batch.time_ms,
+            offset=np.full(n, op.NONE, dtype=np.int64) if offsets is None else offsets,
+            stream_ms=stream,
+            event_hash=batch.event_hash.view(np.int64),
+            order_hash=batch.order_hash.view(np.int64),
+            numbers=batch.numbers,
+            number_bits=batch.numbers.view(np.int64),
+            tests=batch.tests,
+            hashes=batch.hashes.view(np.int64),
+            texts=np.array(codes, dtype=np.int64).reshape(len(codes), n),
+            trait_event=np.array([i for i, _, _ in batch.traits], dtype=np.int64),
+            trait_word=self.plan.traits[slots],
+            trait_type=types,
+            trait_value=values,
+        )
+
+    # --- membership ---
+
+    def members(self) -> dict[str, int]:
+        """How many customers are members of each segment now."""
+        counts = {}
+        rows = self.profiles.every_row()
+        for segment, entry in zip(self.plan.definitions.segments, self.plan.segments, strict=True):
+            state = self.profiles.column(int(entry[op.S_STATE]), rows)
+            counts[segment.name] = int(np.count_nonzero((state >= 0) & (state & 1 == 1)))
+        return counts
+
+    def remove(self, customer: str) -> bool:
+        """Forgets a customer and all that is known of them; False when there is no such customer."""
+        return self.profiles.remove(customer)
+
+    # --- snapshots and new definitions ---
+
+    def snapshot(self, customers: Iterable[str] | None = None) -> Snapshot:
+        """The partition's clocks and the rows of ``customers`` (all of them by default) as bytes."""
+        chosen = list(self.profiles) if customers is None else list(customers)
+        return Snapshot(
+            definitions=self.plan.definitions_hash,
+            stream_ms=self.stream_ms,
+            latest_ms=self.latest_ms,
+            layouts={self._codec.layout_id: self.plan.layout.encode()},
+            rows=list(zip(chosen, self._codec.encode(chosen), strict=True)),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over clocks and rows; a row of another layout is read by the names of its parts.
+
+        When the snapshot is of other definitions, ``redefine`` must follow before the next event. Raises
+        ``SnapshotError`` for a row that is damaged or whose layout is not in the snapshot.
+        """
+        self.stream_ms = max(self.stream_ms, snapshot.stream_ms)
+        self.latest_ms = max(self.latest_ms, snapshot.latest_ms)
+        self._codec.decode(snapshot)
+
+    def redefine(self, *, allow_empty: bool = False, quiet: bool = False) -> Changes:
+        """Evaluates every restored customer once under this partition's definitions.
+
+        Members of segments that are gone exit first. A segment that names an aggregate or trait without history lets
+        nobody in this time, unless ``allow_empty``. ``quiet`` marks the changes.
+        """
+        parts: list[Changes] = []
+        for group in self._codec.restored():
+            withheld = _NOBODY
+            if not allow_empty:
+                withheld = np.array(self._without_history(group.known), dtype=np.bool_)
+            parts.append(self._exits_of_gone(group.gone, quiet))
+            parts.append(self._step(kernel.REDEFINE, group.rows, withheld, self.stream_ms, quiet=quiet))
+        return Changes.joined(parts)
+
+    def segments_without_history(self, snapshot: Snapshot) -> list[str]:
+        """The segments that ``redefine`` would let nobody enter after restoring ``snapshot``."""
+        found: dict[str, None] = {}
+        for known in self._codec.known_parts(snapshot):
+            flags = self._without_history(known)
+            found.update((s.name, None) for s, flag in zip(self.plan.definitions.segments, flags, strict=True) if flag)
+        return list(found)
+
+    def _without_history(self, known: frozenset[str]) -> list[bool]:
+        """For each segment whether something it names is not among the ``known`` parts of a layout."""
+        flags = []
+        for entry in self.plan.segments:
+            named = self.plan.evidence[entry[op.S_EVIDENCE] : entry[op.S_EVIDENCE_END]]
+            flags.append(any(key not in known for value in named for key in self.plan.values[value].history))
+        return flags
+
+    def _exits_of_gone(self, gone: list[Gone], quiet: bool) -> Changes:
+        """Exits from segments that the new definitions do not have."""
+        records: list[Change] = []
+        stays: list[int] = []
+        for membership in gone:
+            words = self.profiles.row(membership.row)
+            at_ms = max(self.stream_ms, int(words[op.R_CLOCK]))
+            words[op.R_SEQUENCE] += 1
+            # The exit is a change at that instant, so the customer's clock stands there, as after a timer.
+            kernel.move_clock(self.plan.arrays.numbers, words, at_ms)
+            records.append(self._writer.exit_of_gone(membership, int(words[op.R_SEQUENCE]), at_ms, quiet=quiet))
+            stays.append(at_ms - membership.since_ms)
+        if not records:
+            return Changes()
+        return Changes(
+            records,
+            np.full(len(records), op.NONE, dtype=np.int64),
+            np.zeros(len(records), dtype=np.bool_),
+            np.array(stays, dtype=np.int64),
+        )
+
+
+def _no_columns() -> Columns:
+    """A batch without events."""
+    hashes = np.zeros(0, dtype=np.uint64)
+    numbers = np.zeros((0, 0), dtype=np.float64)
+    rows = np.zeros((0, 0), dtype=np.uint64)
+    instants = np.zeros(0, dtype=np.int64)
+    return Columns(np.zeros(0, dtype=np.int8), instants, [], [], hashes, hashes, numbers, rows, rows, [], [], instants)

@@ -1,0 +1,236 @@
+"""Rows as bytes and back, also from the layout of an older definitions file.
+
+A row on the wire is, little-endian: layout id (u64), next timer (i64), the kept words (i64 each), and, where the layout
+holds texts, a MessagePack array of them (null where there is none) in the order of the layout's parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine import opcodes as op
+from stream.engine.layout import Layout, copy_plan, reorder_ring
+from stream.engine.plan import Plan
+from stream.engine.profiles import Profiles
+from stream.errors import SnapshotError
+
+Ints = npt.NDArray[np.int64]
+
+_PREFIX_WORDS = 2
+_TEXTS = msgspec.msgpack.Decoder(list[str | None])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a partition needs to go on: its clocks, and rows with the layouts they are in."""
+
+    definitions: str  # hash of the definitions' meaning
+    stream_ms: int
+    latest_ms: int
+    layouts: dict[int, bytes]  # by id, as Layout.encode gives them
+    rows: list[tuple[str, bytes]]  # customer and row
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A membership in a segment that the definitions do not have any more."""
+
+    row: int
+    segment: str
+    since_ms: int
+    holdout: float  # the share that the segment held out
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Rows that were read from one layout, and what that layout knew."""
+
+    rows: Ints
+    known: frozenset[str]  # names of its parts
+    gone: list[Gone]
+
+
+class RowCodec:
+    """Encodes and decodes the rows of one partition's profiles."""
+
+    def __init__(self, plan: Plan, profiles: Profiles) -> None:
+        self._plan = plan
+        self._profiles = profiles
+        self._layout = plan.layout
+        self.layout_id = plan.layout.id
+        self._texts = _text_parts(plan.layout)
+        self._restored: list[Restored] = []
+
+    # --- to bytes ---
+
+    def encode(self, customers: Sequence[str]) -> list[bytes]:
+        """The rows of ``customers`` as bytes; raises ``KeyError`` for one that there is no row of."""
+        found = [self._profiles.find(customer) for customer in customers]
+        rows = np.array([_known(row, customer) for row, customer in zip(found, customers, strict=True)], dtype=np.int64)
+        if not len(rows):
+            return []
+        kept = self._layout.kept_words
+        words = self._profiles.gather(rows)
+        wire = np.empty((len(rows), _PREFIX_WORDS + kept), dtype="<i8")
+        wire[:, 0] = np.array([self.layout_id], dtype=np.uint64).view(np.int64)
+        wire[:, 1] = self._profiles.due[rows]
+        wire[:, _PREFIX_WORDS:] = words[:, op.R_CLOCK : op.R_CLOCK + kept]
+        texts: list[list[str | None]] = [[] for _ in rows]
+        for word, is_trait in self._texts:
+            codes = words[:, word]
+            if is_trait:
+                codes = np.where(words[:, word - 1] == op.T_TEXT, codes, op.NONE)
+                holds = words[:, word - 1] == op.T_TEXT
+            else:
+                holds = np.ones(len(rows), dtype=np.bool_)
+            for row, code in zip(texts, codes.tolist(), strict=True):
+                row.append(None if code == op.NONE else self._profiles.texts.text(code))
+            # Codes mean something in this process only.
+            wire[holds, _PREFIX_WORDS + word - op.R_CLOCK] = op.NONE
+        size = 8 * (_PREFIX_WORDS + kept)
+        data = wire.tobytes()
+        out = [data[at : at + size] for at in range(0, len(data), size)]
+        if self._texts:
+            encode = msgspec.msgpack.encode
+            out = [row + encode(row_texts) for row, row_texts in zip(out, texts, strict=True)]
+        return out
+
+    # --- from bytes ---
+
+    def decode(self, snapshot: Snapshot) -> None:
+        """Fills rows from a snapshot; a customer that is there already gets the snapshot's row."""
+        for layout_id, entries in _by_layout(snapshot).items():
+            layout = _layout(snapshot, layout_id)
+            if layout_id == self.layout_id:
+                layout = self._layout
+            self._decode_layout(layout, entries)
+
+    def _decode_layout(self, layout: Layout, entries: list[tuple[str, bytes]]) -> None:
+        customers = [customer for customer, _ in entries]
+        wire, texts = _parse(layout, entries)
+        rows = self._profiles.rows(customers)
+        words = np.tile(self._plan.template, (len(rows), 1))
+        # In the wire's matrix a word lies where the layout says, plus the prefix, less the derived first word.
+        shift = _PREFIX_WORDS - op.R_CLOCK
+        for source, target, count in copy_plan(layout, self._layout):
+            words[:, target : target + count] = wire[:, source + shift : source + shift + count]
+        old_texts = _text_parts(layout)
+        keys = {part.at + part.text_at: part.key for part in layout.parts if part.text_at >= 0}
+        mine = self._layout.by_key()
+        for number, (word, _) in enumerate(old_texts):
+            part = mine.get(keys[word])
+            if part is None or part.text_at < 0:
+                continue
+            for i, row_texts in enumerate(texts):
+                text = row_texts[number]
+                if text is not None:
+                    words[i, part.at + part.text_at] = self._profiles.texts.code(text)
+        if layout is not self._layout:
+            self._carry_rings(layout, wire, words)
+            self._start_changed_segments(layout, words)
+        words[:, op.R_ROLL] = 0  # to be worked out when the clock moves next
+        self._profiles.scatter(rows, words)
+        self._profiles.due[rows] = wire[:, 1]
+        self._restored.append(Restored(rows, frozenset(layout.by_key()), _gone(layout, self._layout, wire, rows)))
+
+    def _carry_rings(self, layout: Layout, wire: Ints, words: Ints) -> None:
+        """Rings of remembered ids have another size when ``dedupe`` changed: the latest ids stay."""
+        old, new = layout.by_key(), self._layout.by_key()
+        places = wire[:, old["rings"].at + _PREFIX_WORDS - op.R_CLOCK]
+        together = np.zeros(len(words), dtype=np.int64)
+        for shift, key in ((0, "event ids"), (8, "order ids")):
+            at = old[key].at + _PREFIX_WORDS - op.R_CLOCK
+            ring = wire[:, at : at + old[key].words]
+            place = places >> shift & 255
+            if old[key].words != new[key].words:
+                ring, place = reorder_ring(ring, place, new[key].words)
+                words[:, new[key].at : new[key].at + new[key].words] = ring
+            together |= place << shift
+        words[:, op.R_RINGS] = together
+
+    def _start_changed_segments(self, layout: Layout, words: Ints) -> None:
+        """Eligibility for a segment whose conditions changed starts anew; membership stays."""
+        old = layout.segments()
+        for name, part in self._layout.segments().items():
+            if name in old and old[name].meaning != part.meaning:
+                state = words[:, part.at]
+                words[:, part.at] = np.where((state >= 0) & (state & 1 == 1), state, op.NONE)
+
+    def restored(self) -> list[Restored]:
+        """What has been restored since the last call, and forgets it."""
+        found, self._restored = self._restored, []
+        return found
+
+    def known_parts(self, snapshot: Snapshot) -> list[frozenset[str]]:
+        """The names of the parts that the snapshot's rows have, a set for each layout in use."""
+        return [frozenset(_layout(snapshot, layout_id).by_key()) for layout_id in _by_layout(snapshot)]
+
+
+def _known(row: int | None, customer: str) -> int:
+    if row is None:
+        raise KeyError(customer)
+    return row
+
+
+def _text_parts(layout: Layout) -> list[tuple[int, bool]]:
+    """The words that hold codes of texts, in order, and whether they are a trait's (whose type lies before)."""
+    return [(part.at + part.text_at, part.key.startswith("trait ")) for part in layout.parts if part.text_at >= 0]
+
+
+def _by_layout(snapshot: Snapshot) -> dict[int, list[tuple[str, bytes]]]:
+    found: dict[int, list[tuple[str, bytes]]] = {}
+    for customer, data in snapshot.rows:
+        if len(data) < 8 * _PREFIX_WORDS:
+            raise SnapshotError(f"the row of customer {customer!r} is cut off: {len(data)} bytes")
+        found.setdefault(int.from_bytes(data[:8], "little"), []).append((customer, data))
+    return found
+
+
+def _layout(snapshot: Snapshot, layout_id: int) -> Layout:
+    try:
+        layout = Layout.decode(snapshot.layouts[layout_id])
+    except KeyError:
+        raise SnapshotError(f"rows are in layout {layout_id:016x}, which the snapshot does not have") from None
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"layout {layout_id:016x} is damaged: {error}") from error
+    if layout.id != layout_id:
+        raise SnapshotError(f"layout {layout_id:016x} is damaged: its hash is {layout.id:016x}")
+    return layout
+
+
+def _parse(layout: Layout, entries: list[tuple[str, bytes]]) -> tuple[Ints, list[list[str | None]]]:
+    """The words of rows in one layout, prefix included, (n, 2 + kept); and their texts."""
+    size = 8 * (_PREFIX_WORDS + layout.kept_words)
+    text_parts = len(_text_parts(layout))
+    texts: list[list[str | None]] = []
+    for customer, data in entries:
+        if len(data) < size or (len(data) > size) != (text_parts > 0):
+            raise SnapshotError(f"the row of customer {customer!r} is {len(data)} bytes, its layout says {size} and texts")
+        if text_parts:
+            try:
+                row_texts = _TEXTS.decode(data[size:])
+            except msgspec.DecodeError as error:
+                raise SnapshotError(f"the texts in the row of customer {customer!r} are damaged: {error}") from error
+            if len(row_texts) != text_parts:
+                raise SnapshotError(f"the row of customer {customer!r} has {len(row_texts)} texts, not {text_parts}")
+            texts.append(row_texts)
+    joined = b"".join(data[:size] for _, data in entries)
+    return np.frombuffer(joined, dtype="<i8").reshape(len(entries), -1).astype(np.int64), texts
+
+
+def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
+    """Members of segments that the new layout does not have, in the old file's order."""
+    found = []
+    kept = new.segments()
+    for name, part in old.segments().items():
+        if name in kept:
+            continue
+        state = wire[:, part.at + _PREFIX_WORDS - op.R_CLOCK]
+        for i in np.flatnonzero((state >= 0) & (state & 1 == 1)):
+            found.append(Gone(int(rows[i]), name, int(state[i]) >> 1, part.holdout))
+    return found

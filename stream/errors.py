@@ -1,0 +1,29 @@
+"""Every exception of ours: one class a condition. The library raises them, the CLI prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.language.problems import Problem
+
+
+class SegstreamError(Exception):
+    """The base of all errors that this package raises on purpose."""
+
+
+class DefinitionsError(SegstreamError):
+    """A definitions file has errors; nothing starts with it.
+
+    ``problems`` holds all that was found, warnings included, in the order of the file. ``str()`` of the error is those
+    problems, one a line: ``FILE:LINE:COLUMN: error: MESSAGE``.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class SnapshotError(SegstreamError):
+    """A snapshot can't be read: a row is cut off or damaged, or its layout is missing."""

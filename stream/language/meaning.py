@@ -1,0 +1,102 @@
+"""What of a definitions file decides results: its canonical JSON, its hash, and the evidence of its segments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from stream.contract import hash64
+from stream.language.canonical import text
+from stream.language.tree import (
+    After,
+    Aggregate,
+    And,
+    Arithmetic,
+    Before,
+    Compare,
+    Definitions,
+    Exists,
+    Expression,
+    In,
+    Not,
+    Or,
+    Persona,
+    Segment,
+    Since,
+    TextMatch,
+    Trait,
+)
+
+Evidence = Aggregate | Trait | Persona
+
+
+def meaning(definitions: Definitions) -> str:
+    """Canonical JSON of all that changes results: keys sorted, no spaces; segments in the order of the file.
+
+    What is for people (descriptions, owners, goals, tags, review dates, sizes) and features, which are resolved, are
+    not in it.
+    """
+    churn = definitions.churn
+    content = {
+        "version": 1,
+        "buckets": definitions.buckets,
+        "dedupe": {"events": definitions.dedupe_events, "orders": definitions.dedupe_orders},
+        "churn": {"model": churn.model.value, "r": churn.r, "alpha": churn.alpha, "a": churn.a, "b": churn.b},
+        "lateness": definitions.lateness_ms,
+        "max_ahead": definitions.max_ahead_ms,
+        "fields": {
+            kind.word: {name: type_.value for name, type_ in fields.items()}
+            for kind, fields in definitions.declared.items()
+        },
+        "segments": [_segment(segment) for segment in definitions.segments],
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def definitions_hash(definitions: Definitions) -> str:
+    """16 hexadecimal digits: hash64 of the ``meaning``."""
+    return f"{hash64(meaning(definitions)):016x}"
+
+
+def evidence(segment: Segment) -> tuple[Evidence, ...]:
+    """The aggregates, traits and persona that ``enter`` and then ``exit`` name, each once, by first appearance."""
+    found: dict[Evidence, None] = {}
+    for condition in (segment.enter, segment.exit):
+        found.update(dict.fromkeys(_leaves(condition)))
+    return tuple(found)
+
+
+def _segment(segment: Segment) -> dict[str, object]:
+    return {
+        "name": segment.name,
+        "enter": text(segment.enter),
+        "exit": text(segment.exit),
+        "for": segment.for_ms,
+        "min_stay": segment.min_stay_ms,
+        "cooldown": segment.cooldown_ms,
+        "once": segment.once,
+        "holdout": segment.holdout,
+        "to": list(segment.to),
+    }
+
+
+def _leaves(expression: Expression) -> Iterator[Evidence]:
+    """In the order of the text; what stands within an aggregate's ``where`` is part of that aggregate."""
+    match expression:
+        case Aggregate() | Trait() | Persona():
+            yield expression
+        case Arithmetic(left=left, right=right) | Compare(left=left, right=right):
+            yield from _leaves(left)
+            yield from _leaves(right)
+        case After(left=left, right=right) | Before(left=left, right=right):
+            yield from _leaves(left)
+            yield from _leaves(right)
+        case In(value=inner) | TextMatch(value=inner) | Exists(value=inner):
+            yield from _leaves(inner)
+        case Since(instant=inner) | Not(operand=inner):
+            yield from _leaves(inner)
+        case And(operands=operands) | Or(operands=operands):
+            for operand in operands:
+                yield from _leaves(operand)
+        case _:
+            pass
