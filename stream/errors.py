@@ -27,3 +27,7 @@ class DefinitionsError(SegstreamError):
 
 class SnapshotError(SegstreamError):
     """A snapshot can't be read: a row is cut off or damaged, or its layout is missing."""
+
+
+class InputError(SegstreamError):
+    """A file of events can't be opened or read to its end."""

@@ -25,6 +25,7 @@ _OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
 
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)
+_NO_STATUS = np.zeros(0, dtype=np.int8)
 
 
 class Clock(enum.Enum):
@@ -76,7 +77,6 @@ class Partition:
             bits=np.zeros(plan.filter_depth, dtype=np.int64),
         )
         self._no_events = self._events(_no_columns(), None, np.zeros(0, dtype=np.int64))
-        self._no_status = np.zeros(0, dtype=np.int8)
         changes = _OUTPUT_CHANGES + len(plan.segments)
         pieces = _OUTPUT_EVIDENCE + len(plan.evidence)
         self._out = kernel.Output(
@@ -85,6 +85,11 @@ class Partition:
             types=np.zeros(pieces, dtype=np.int64),
             values=np.zeros(pieces, dtype=np.float64),
         )
+
+    def prepare(self) -> None:
+        """Loads the kernel from its cache, or compiles it where there is none: some seconds, once a machine."""
+        kernel.place_of(0)
+        self._run(kernel.FIRE, np.zeros(0, dtype=np.int64), _NOBODY, op.NONE, self._no_events, _NO_STATUS, 0)
 
     # --- events and time ---
 
@@ -128,36 +133,49 @@ class Partition:
         withheld: npt.NDArray[np.bool_],
         to_ms: int,
         events: kernel.Events | None = None,
-        status: npt.NDArray[np.int8] | None = None,
+        status: npt.NDArray[np.int8] = _NO_STATUS,
         event_ids: list[str] | None = None,
         *,
         quiet: bool = False,
     ) -> Changes:
         """Runs the kernel over rows, emptying the output whenever it is full."""
-        profiles, out = self.profiles, self._out
+        out = self._out
         cause = "definitions" if mode == kernel.REDEFINE else "timer"
         changes: list[Changes] = []
         done = 0
         while done < len(rows):
             out.used[:] = 0
-            done = kernel.step(
-                mode,
-                self.plan.arrays.numbers,
-                self.plan.arrays.constants,
-                profiles.texts.bits,
-                self._scratch,
-                profiles.blocks,
-                profiles.due,
-                rows,
-                self._no_events if events is None else events,
-                self._no_status if status is None else status,
-                out,
-                withheld,
-                done,
-                to_ms,
-            )
+            done = self._run(mode, rows, withheld, to_ms, events or self._no_events, status, done)
             changes.append(self._writer.write(out, event_ids, cause, quiet=quiet))
         return Changes.joined(changes)
+
+    def _run(
+        self,
+        mode: int,
+        rows: Ints,
+        withheld: npt.NDArray[np.bool_],
+        to_ms: int,
+        events: kernel.Events,
+        status: npt.NDArray[np.int8],
+        start: int,
+    ) -> int:
+        """One call of the kernel: every call goes through here, so that one compilation serves all."""
+        return kernel.step(
+            mode,
+            self.plan.arrays.numbers,
+            self.plan.arrays.constants,
+            self.profiles.texts.bits,
+            self._scratch,
+            self.profiles.blocks,
+            self.profiles.due,
+            rows,
+            events,
+            status,
+            self._out,
+            withheld,
+            start,
+            to_ms,
+        )
 
     def _events(self, batch: Columns, offsets: Ints | None, stream: Ints) -> kernel.Events:
         """The batch as the kernel reads it: texts by their codes, traits as columns."""
@@ -241,12 +259,21 @@ class Partition:
         """
         parts: list[Changes] = []
         for group in self._codec.restored():
-            withheld = _NOBODY
-            if not allow_empty:
+            if allow_empty:
+                withheld = _NOBODY
+                self._unbar(group.rows)
+            else:
                 withheld = np.array(self._without_history(group.known), dtype=np.bool_)
             parts.append(self._exits_of_gone(group.gone, quiet))
             parts.append(self._step(kernel.REDEFINE, group.rows, withheld, self.stream_ms, quiet=quiet))
         return Changes.joined(parts)
+
+    def _unbar(self, rows: Ints) -> None:
+        """Lets customers in again whom an earlier change of definitions kept out until their next event."""
+        words = self.profiles.gather(rows)
+        states = self.plan.segments[:, op.S_STATE]
+        words[:, states] = np.where(words[:, states] == op.BARRED, op.NONE, words[:, states])
+        self.profiles.scatter(rows, words)
 
     def segments_without_history(self, snapshot: Snapshot) -> list[str]:
         """The segments that ``redefine`` would let nobody enter after restoring ``snapshot``."""

@@ -159,7 +159,7 @@ class RowCodec:
         for name, part in self._layout.segments().items():
             if name in old and old[name].meaning != part.meaning:
                 state = words[:, part.at]
-                words[:, part.at] = np.where((state >= 0) & (state & 1 == 1), state, op.NONE)
+                words[:, part.at] = np.where((state >= 0) & (state & 1 == 0), op.NONE, state)
 
     def restored(self) -> list[Restored]:
         """What has been restored since the last call, and forgets it."""

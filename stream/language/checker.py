@@ -81,8 +81,8 @@ class _Check:
     def definitions(self, root: Mapping) -> Definitions:
         """The file's meaning; only to be used when nothing was reported."""
         entries = self._values.entries(root, _KEYS, "at the top of the file")
-        for name, hint in (("version", "write `version: 1`"), ("segments", f"it holds {_SEGMENTS_EXAMPLE}")):
-            if name not in entries:
+        for name, hint in (("version", "write `version: 1`"), ("segments", f"it needs {_SEGMENTS_EXAMPLE}")):
+            if entries.lacks(name):
                 self._report.error(root.at, f"missing key `{name}`: {hint}")
         if "version" in entries:
             self._version(*entries["version"])
@@ -100,7 +100,7 @@ class _Check:
         found = [checked.segment(place, key, node) for place, (key, node) in enumerate(segments.values())]
         mark_used(features, checked.used_features)
         for feature in features.values():
-            if not feature.is_used:
+            if feature.value is not None and not feature.is_used:
                 self._report.warning(feature.key.at, f"feature `{feature.name}` is not used by any segment")
         return Definitions(
             segments=tuple(segment for segment in found if segment is not None),
@@ -114,7 +114,7 @@ class _Check:
         )
 
     def _version(self, key: Scalar, node: Node) -> None:
-        if self._values.is_empty(key, node):
+        if self._values.is_empty(key, node, "write `version: 1`"):
             return
         value = node.value if isinstance(node, Scalar) else None
         if isinstance(value, bool) or not isinstance(value, int) or value != 1:
@@ -144,7 +144,8 @@ class _Check:
         missing = [f"`{name}`" for name in _PARAMETERS if name not in given]
         if model == ChurnModel.MBGNBD and missing:
             listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
-            self._report.error(key.at, f"`mbgnbd` has no parameters of its own: {listed} missing")
+            at = entries["model"][1].at
+            self._report.error(at, f"`mbgnbd` needs its parameters: {listed} missing")
         parameters = {name: value for name, value in given.items() if value is not None}
         return Churn(ChurnModel(model or ChurnModel.BGNBD), **parameters)
 
@@ -184,12 +185,12 @@ class _Check:
         return features
 
     def _segments(self, key: Scalar, node: Node) -> dict[str, tuple[Scalar, Node]]:
-        mapping = self._values.mapping(key, node, _SEGMENTS_EXAMPLE)
+        mapping = self._values.mapping(key, node, _SEGMENTS_EXAMPLE, is_required=True)
         if mapping is None:
             return {}
         segments = self._values.entries(mapping, None, "")
         if not segments:
-            self._report.error(node.at, f"`segments` is empty: it holds {_SEGMENTS_EXAMPLE}")
+            self._report.error(node.at, f"`segments` is empty: it needs {_SEGMENTS_EXAMPLE}")
         if len(segments) > _MAX_SEGMENTS:
             self._report.error(key.at, f"at most {_MAX_SEGMENTS:,} segments, and these are {len(segments):,}")
         for segment_key, _ in segments.values():

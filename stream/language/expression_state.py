@@ -142,6 +142,8 @@ def _reason(condition: Expression) -> str:
             continue
         if condition.op not in ORDER and isinstance(other, Literal) and low <= float(other.value) <= high:
             return f": `{text(side)}` is a whole number"
+        if low == high:
+            return f": `{text(side)}` is always {_written(low, side)}"
         if high == math.inf:
             return f": `{text(side)}` is never below {_written(low, side)}"
         return f": `{text(side)}` lies between {_written(low, side)} and {_written(high, side)}"

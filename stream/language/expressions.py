@@ -380,4 +380,4 @@ def _place(node: Arithmetic | Relation, mismatch: Mismatch) -> int:
 def _comparison_hint(kind: Type) -> str:
     if kind is Type.INSTANT:
         return " (to ask whether it ever happened, write `X exists`)"
-    return ": compare it with something" if kind is not Type.TEXT else ""
+    return ": compare it with something"

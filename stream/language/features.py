@@ -25,6 +25,12 @@ from stream.language.syntax import (
     Relation,
 )
 
+#: YAML ended the text of an expression before its writer did.
+_CUTS = {
+    ",": " (within `{...}` YAML ends it at the comma: put the expression in quotes)",
+    "#": " (` #` begins a comment in YAML: put the expression into a block, `|`)",
+}
+
 
 def parse_expression(report: Report, scalar: Scalar) -> Node | None:
     """The syntax of an expression; None when it has none, which is reported."""
@@ -32,8 +38,8 @@ def parse_expression(report: Report, scalar: Scalar) -> Node | None:
         return parse(scalar.text)
     except ExpressionSyntaxError as error:
         message = error.message
-        if scalar.style == "" and "closing" in message:
-            message += " (in YAML ` #` begins a comment: put the expression into a block, `|`)"
+        if error.is_unfinished and scalar.cut_by:
+            message += _CUTS[scalar.cut_by]
         report.error(scalar.place_of(error.at), message)
         return None
 

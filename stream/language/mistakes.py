@@ -59,8 +59,8 @@ def unexpected_character(text: str, at: int) -> ExpressionSyntaxError:
     character = text[at]
     rest = text[at : at + 2]
     if character in "\"'":
-        message = f"this text has no closing `{character}`"
-    elif rest in ("=>", "=<"):
+        return ExpressionSyntaxError(at, f"this text has no closing `{character}`", is_unfinished=True)
+    if rest in ("=>", "=<"):
         message = f"`{rest}` is no comparison: write `{rest[::-1]}`"
     elif character == "=":
         before = text[:at].rstrip()[-2:]
@@ -86,13 +86,12 @@ def unexpected_token(text: str, before: Sequence[Token], token: Token | None) ->
 
 
 def _unexpected_end(before: Sequence[Token], opened: Sequence[Token]) -> ExpressionSyntaxError:
-    if before and not _ends_operand(before[-1]):
-        return ExpressionSyntaxError(_start(before[-1]), f"something is missing after `{before[-1]}`")
-    if opened:
-        return ExpressionSyntaxError(_start(opened[-1]), f"this `{opened[-1]}` is never closed")
-    if before:
-        return ExpressionSyntaxError(_start(before[-1]), f"something is missing after `{before[-1]}`")
-    return ExpressionSyntaxError(0, "an expression is missing")
+    if not before:
+        return ExpressionSyntaxError(0, "an expression is missing")
+    last = before[-1]
+    if opened and _ends_operand(last):
+        return ExpressionSyntaxError(_start(opened[-1]), f"this `{opened[-1]}` is never closed", is_unfinished=True)
+    return ExpressionSyntaxError(_start(last), f"something is missing after `{last}`", is_unfinished=True)
 
 
 def _message(text: str, token: Token, previous: Token | None, before: Sequence[Token], opened: Sequence[Token]) -> str:

@@ -11,6 +11,8 @@ from stream.language.source import Lines, Scalar
 from stream.language.syntax import Node
 from stream.language.tree import Expression
 
+_MAX_MESSAGE = 500
+
 
 class Report:
     """Collects problems, each once, and hands them over in the order of the file."""
@@ -27,9 +29,13 @@ class Report:
     def warning(self, at: int, message: str) -> None:
         self._add(at, "warning", message)
 
+    def line(self, at: int) -> int:
+        """The line of an index into the file's text."""
+        return self._lines.position(at)[0]
+
     def _add(self, at: int, severity: Severity, message: str) -> None:
         line, column = self._lines.position(at)
-        self._problems.add(Problem(self._source, line, column, severity, message))
+        self._problems.add(Problem(self._source, line, column, severity, _one_line(message)))
 
     @property
     def has_errors(self) -> bool:
@@ -37,6 +43,12 @@ class Report:
 
     def problems(self) -> list[Problem]:
         return sorted(self._problems)
+
+
+def _one_line(message: str) -> str:
+    """A problem is one line of readable length, whatever text of the file it quotes."""
+    visible = "".join(character if character.isprintable() else " " for character in message)
+    return visible if len(visible) <= _MAX_MESSAGE else visible[: _MAX_MESSAGE - 3] + "..."
 
 
 @dataclass(slots=True)

@@ -43,12 +43,12 @@ class SegmentsCheck:
 
     def segment(self, place: int, key: Scalar, node: Node) -> Segment | None:
         """The checked segment; None when its ``enter`` or ``exit`` was reported as wrong."""
-        mapping = self._values.mapping(key, node, "`enter: CONDITION` and the like, on lines of their own below it")
+        mapping = self._values.mapping(key, node, "`enter: CONDITION` and the like, below its name", is_required=True)
         if mapping is None:
             return None
         entries = self._values.entries(mapping, _KEYS, "of a segment")
         values = self._values
-        if "enter" not in entries:
+        if entries.lacks("enter"):
             self._report.error(key.at, f"segment `{key.text}` has no `enter`: a condition to become a member")
         enter = self._condition(place, *entries["enter"]) if "enter" in entries else None
         leave = self._condition(place, *entries["exit"], is_exit=True) if "exit" in entries else None

@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from stream.language.yaml_mistakes import YamlError, explain
+from stream.language.yaml_mistakes import NO_TAGS, YamlError, explain
 
 MAX_CHARACTERS: Final = 1_048_576
 MAX_NESTING: Final = 30
@@ -30,7 +30,10 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
 }
 #: An anchor before a value, with what may lie between the two.
 _PROPERTIES = re.compile(r"(?:&[^\s,\[\]{}]+(?:\s+|#[^\r\n]*[\r\n])*)?")
+_AFTER_PLAIN = re.compile(r"[ \t]*([,#])")
 _ESCAPE_LENGTHS = {"x": 2, "u": 4, "U": 8}
+#: What YAML may add or take away where it folds lines; line breaks as YAML 1.1 (PyYAML) knows them.
+_BLANKS = frozenset(" \t\r\n\x85\u2028\u2029")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -43,6 +46,7 @@ class Scalar:
     value: str | int | float | bool | None
     style: str  # "" plain, or one of ' " | >
     raw: str  # as it stands in the file, from ``at``
+    cut_by: str = ""  # plain text ends before a `,` within brackets (","), or before a comment ("#")
 
     def place_of(self, offset: int) -> int:
         """Where in the file the character at ``offset`` of ``text`` stands.
@@ -50,7 +54,7 @@ class Scalar:
         However YAML folds lines and strips margins, the characters that are no white space keep their order; so they
         are counted, and white space itself is never asked for.
         """
-        wanted = sum(1 for character in self.text[:offset] if not character.isspace())
+        wanted = sum(1 for character in self.text[:offset] if character not in _BLANKS)
         return next(islice(self._visible_places(), wanted, None), self.at)
 
     def _visible_places(self) -> Iterator[int]:
@@ -65,7 +69,7 @@ class Scalar:
         index = start + skip_quote
         while index < len(self.raw):
             character = self.raw[index]
-            if not character.isspace():
+            if character not in _BLANKS:
                 yield self.at + index
                 if skip_quote and character == "'":
                     index += 1  # of a doubled quote; the closing one ends the loop all the same
@@ -90,7 +94,7 @@ class Scalar:
                 high_surrogate = False
                 continue  # the second half of a character that was counted already
             high_surrogate = "\ud800" <= character <= "\udbff"
-            if not character.isspace():
+            if character not in _BLANKS:
                 yield self.at + begin
 
 
@@ -140,7 +144,8 @@ def read(text: str) -> Mapping:
     except yaml.YAMLError as error:
         raise explain(error, text) from None
     except (ValueError, OverflowError):  # an escape such as "\U00110000" names no character
-        raise YamlError(loader.get_mark().index, "this escape is no character") from None
+        at = text.rfind("\\", 0, loader.get_mark().index)
+        raise YamlError(max(at, 0), "this escape is no character") from None
     finally:
         loader.dispose()
 
@@ -178,9 +183,7 @@ class _Composer:
             raise YamlError(at, f"nested more than {MAX_NESTING} levels deep")
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent), "the parser sees to that"
         if event.tag is not None:
-            raise YamlError(
-                at, "a `!` begins a YAML tag, and tags are not used here (to deny a condition, write `not`)"
-            )
+            raise YamlError(at, NO_TAGS)
         anchor = event.anchor
         if anchor is not None:
             self._anchors[anchor] = None
@@ -237,8 +240,12 @@ class _Composer:
         text, raw = event.value, self._text[start:end]
         scalar = Scalar(start, text, text, style, raw)
         if style == "":
-            return Scalar(start, text, _resolve(text), style, raw)
+            return Scalar(start, text, _resolve(text), style, raw, self._cut_by(end))
         return _join_surrogates(scalar) if style == '"' else scalar
+
+    def _cut_by(self, end: int) -> str:
+        following = _AFTER_PLAIN.match(self._text, end)
+        return following[1] if following else ""
 
 
 def _index(mark: object) -> int:

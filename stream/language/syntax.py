@@ -147,9 +147,13 @@ Node = (
 
 
 class ExpressionSyntaxError(Exception):
-    """The text is no expression; ``at`` is the offset of what is wrong with it. Caught by the checker."""
+    """The text is no expression; ``at`` is the offset of what is wrong with it. Caught by the checker.
 
-    def __init__(self, at: int, message: str) -> None:
+    ``is_unfinished`` says that it ended too early.
+    """
+
+    def __init__(self, at: int, message: str, *, is_unfinished: bool = False) -> None:
         super().__init__(message)
         self.at = at
         self.message = message
+        self.is_unfinished = is_unfinished

@@ -90,10 +90,10 @@ def arithmetic_type(op: str, left: Expression, right: Expression) -> Type | Mism
     for place, operand in _sides(left, right):
         if type_of(operand) in (_TEXT, _BOOLEAN):
             return Mismatch(place, f"{NAMES[type_of(operand)]} cannot be calculated with{_unquoted(operand)}")
-    if set(types) == {_DURATION, _TRAIT}:
-        return _missing_unit(left, right, f"a duration `{op}` a trait", can_multiply=op in "+-")
+    if set(types) == {_DURATION, _TRAIT} and op in "+-":
+        return _missing_unit(left, right, f"a duration `{op}` a trait")
     if set(types) == {_DURATION, _NUMBER} and op in "+-":
-        return _missing_unit(left, right, f"a duration `{op}` a bare number", can_multiply=True)
+        return _missing_unit(left, right, f"a duration `{op}` a bare number")
     if types == (_DURATION, _INSTANT) and op == "+":
         return Mismatch("left", f"the instant comes first: `{text(right)} + {text(left)}`")
     if types == (_INSTANT, _INSTANT):
@@ -117,9 +117,9 @@ def comparison_mismatch(op: str, left: Expression, right: Expression) -> Mismatc
     if len(both) == 1 or (_TRAIT in both and both <= {_TRAIT, _NUMBER, _TEXT, _BOOLEAN}):
         return None
     if both == {_DURATION, _NUMBER}:
-        return _missing_unit(left, right, "a duration is compared with a bare number", can_multiply=True)
+        return _missing_unit(left, right, "a duration is compared with a bare number")
     if both == {_DURATION, _TRAIT}:
-        return _missing_unit(left, right, "a duration is compared with a trait", can_multiply=True)
+        return _missing_unit(left, right, "a duration is compared with a trait")
     if both == {_INSTANT, _DURATION}:
         instant = left if types[0] is _INSTANT else right
         return Mismatch(
@@ -135,7 +135,7 @@ def _sides(left: Expression, right: Expression) -> tuple[tuple[Place, Expression
     return ("left", left), ("right", right)
 
 
-def _missing_unit(left: Expression, right: Expression, what: str, *, can_multiply: bool) -> Mismatch:
+def _missing_unit(left: Expression, right: Expression, what: str) -> Mismatch:
     """A duration meets a number or trait that has no unit; point at the latter."""
     place, bare = _sides(left, right)[type_of(left) is _DURATION]
     if isinstance(bare, Literal) and isinstance(bare.value, float):
@@ -144,8 +144,6 @@ def _missing_unit(left: Expression, right: Expression, what: str, *, can_multipl
             f"`{value}d`" if bare.value.is_integer() and 0 <= bare.value < 3660 else f"`{write_duration(86_400_000)}`"
         )
         return Mismatch(place, f"{what}: unit missing? ({hint})")
-    if not can_multiply:
-        return Mismatch(place, f"{what} has no meaning")
     written = text(bare) if not isinstance(bare, Arithmetic) else f"({text(bare)})"
     return Mismatch(place, f"{what}: unit missing? (times a unit: `{written} * 1d`)")
 

@@ -17,32 +17,46 @@ _TRUE_WORDS = ("yes", "on", "y")
 _FALSE_WORDS = ("no", "off", "n")
 
 
+class Entries(dict[str, tuple[Scalar, Node]]):
+    """Key → key and value of a mapping; ``meant`` are the keys that misspelled ones probably stand for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meant: set[str] = set()
+
+    def lacks(self, name: str) -> bool:
+        """Whether ``name`` is missing, and no misspelling of it was reported."""
+        return name not in self and name not in self.meant
+
+
 class Values:
     """Reads values; each method returns None when the value is wrong, after reporting it."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def entries(self, node: Mapping, known: Iterable[str] | None, what: str) -> dict[str, tuple[Scalar, Node]]:
+    def entries(self, node: Mapping, known: Iterable[str] | None, what: str) -> Entries:
         """Key → key and value, the first of doubled ones; unknown keys (where ``known`` are given) are left out."""
         names = None if known is None else list(known)
-        found: dict[str, tuple[Scalar, Node]] = {}
+        found = Entries()
         for key, value in node.entries:
             if names is not None and key.text not in names:
-                hint = did_you_mean(key.text, [name for name in names if name not in found])
-                self._report.error(key.at, f"unknown key `{_short(key.text)}` {what}{hint}")
+                free = [name for name in names if name not in found]
+                found.meant.add(nearest(key.text, free) or "")
+                self._report.error(key.at, f"unknown key `{key.text}` {what}{did_you_mean(key.text, free)}")
             elif key.text in found:
-                self._report.error(key.at, f"doubled key `{_short(key.text)}`: it stands above already")
+                line = self._report.line(found[key.text][0].at)
+                self._report.error(key.at, f"doubled key `{key.text}`: it stands in line {line} already")
             else:
                 found[key.text] = (key, value)
         return found
 
-    def is_empty(self, key: Scalar, node: Node) -> bool:
+    def is_empty(self, key: Scalar, node: Node, hint: str = "give it a value, or leave the key out") -> bool:
         """Whether the value is empty, which is reported: at the value, or at its key when there is nothing at all."""
         if not isinstance(node, Scalar) or (node.text.strip() and node.value is not None):
             return False
         at = key.at if not node.raw else node.at
-        self._report.error(at, f"`{_short(key.text)}` is empty: give it a value, or leave the key out")
+        self._report.error(at, f"`{key.text}` is empty: {hint}")
         return True
 
     def check_name(self, key: Scalar, what: str) -> None:
@@ -61,23 +75,23 @@ class Values:
                 key.at, f"names that begin with `{PERSONA_PREFIX}` are kept for the segments of clustering"
             )
 
-    def mapping(self, key: Scalar, node: Node, example: str) -> Mapping | None:
-        if self.is_empty(key, node):
+    def mapping(self, key: Scalar, node: Node, example: str, *, is_required: bool = False) -> Mapping | None:
+        if self.is_empty(key, node, *([f"it needs {example}"] if is_required else [])):
             return None
         if isinstance(node, Mapping):
             return node
-        self._report.error(node.at, f"`{_short(key.text)}` is a mapping: {example}")
+        self._report.error(node.at, f"`{key.text}` is a mapping: {example}")
         return None
 
     def expression(self, key: Scalar, node: Node) -> Scalar | None:
         """A scalar that holds an expression, whatever YAML takes it for (``true``, ``5``)."""
-        if self.is_empty(key, node):
+        if self.is_empty(key, node, *(["a condition is needed"] if key.text == "enter" else [])):
             return None
         if isinstance(node, Scalar):
             return node
         what = "a list" if isinstance(node, Sequence) else "a mapping"
         hint = " (in `{...}` an expression needs quotes)" if isinstance(node, Mapping) and node.flow else ""
-        self._report.error(node.at, f"`{_short(key.text)}` is an expression, not {what}{hint}")
+        self._report.error(node.at, f"`{key.text}` is an expression, not {what}{hint}")
         return None
 
     def text(self, key: Scalar, node: Node) -> str | None:
@@ -137,7 +151,7 @@ class Values:
             duration = read_duration(text)
             number = read_number(text) if duration is None else None
         except LiteralError as error:
-            self._report.error(node.at, str(error))
+            self._report.error(node.place_of(0), str(error))
             return None
         if duration is not None or number == 0:
             return duration or 0
@@ -195,9 +209,3 @@ class Values:
         listed = ", ".join(f"`{option}`" for option in options[:-1]) + f" or `{options[-1]}`"
         self._report.error(node.at, f"`{key.text}` is {listed}{hint}")
         return None
-
-
-def _short(text: str) -> str:
-    """The text of a key as it fits into a message of one line."""
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= 80 else one_line[:77] + "..."

@@ -7,6 +7,7 @@ import re
 import yaml
 
 _BLOCK_HINT = "write the expression as a block, `enter: |`, on the lines below it, indented"
+NO_TAGS = "a `!` begins a YAML tag, and tags are not used here (to deny a condition, write `not`)"
 #: The beginnings of PyYAML's texts, and what they mean in a definitions file.
 _EXPLANATIONS = {
     "mapping values are not allowed here": (
@@ -56,6 +57,8 @@ def explain(error: yaml.YAMLError, text: str) -> YamlError:
         return YamlError(_index(error.context_mark), "a key needs a `:` after it")
     if "flow" in context and "<stream end>" in problem:
         return YamlError(_index(error.context_mark), "this bracket is never closed")
+    if context == "while scanning a tag":
+        return YamlError(_index(error.context_mark), NO_TAGS)
     character = _CHARACTER.search(problem)
     if character is not None:
         return YamlError(_index(mark), _bad_start(character[1]))

@@ -1,0 +1,1 @@
+"""Files of events in, changes out: the engine over JSON lines."""

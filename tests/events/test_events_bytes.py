@@ -1,0 +1,195 @@
+"""What must hold of the bytes: UTF-8, RFC 8259, nesting; and what msgspec does and does not check, pinned down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream.contract import Kind
+from stream.events.columns import Wanted
+from stream.events.decoder import Decoder
+from stream.events.guards import nesting
+from stream.events.reasons import Code
+from tests.events.making import everything, message, plain, some
+
+GOOD = message(Kind.CLICK)
+
+#: A value as it stands in a field that nobody looks at, whether it is valid, and why not.
+VALUES: list[tuple[bytes, Code | None]] = [
+    *((value, None) for value in (b"-0", b"0.0", b"1E+5", b"1e400", b"9" * 5000, b'"\x7f"', b'"\\u0000"', b'"\\/"')),
+    *((value, None) for value in (b'"\\ud83d\\ude00"', b'"\\uD83D\\uDE00"', '"é本😀\u2028"'.encode(), b" \t\r\n1 ")),
+    *((value, None) for value in (b"[]", b"{}", b'{"":0}', b'{"a":1,"a":[]}', b"[1,[2,{}]]", b'"\xef\xbb\xbf"')),
+    *((b'"' + bytes([c]) + b'"', Code.NOT_JSON) for c in range(0x20)),
+    *((b'{"' + bytes([c]) + b'":1}', Code.NOT_JSON) for c in range(0x20)),
+    *((value, Code.NOT_JSON) for value in (b"01", b"-01", b"00", b"1.", b".5", b"-", b"+1", b"1e", b"1e+", b"0x1", b"1_0")),
+    *((value, Code.NOT_JSON) for value in (b"NaN", b"Infinity", b"-Infinity", b"nan", b"tru", b"truex", b"True", b"")),
+    *((value, Code.NOT_JSON) for value in (b"[1,]", b'{"a":1,}', b"{1:2}", b"[1 2]", b'{"a" 1}', b'{"a"}', b"[", b"]")),
+    *((value, Code.NOT_JSON) for value in (b'"\\x41"', b'"\\u12g4"', b'"\\u12"', b"'a'", b'"a', b"/**/1", b"1//")),
+    *((value, Code.NOT_JSON) for value in (b"\x0b1", b"\x0c1", b"1\x00", b"\xc2\xa01", b"\xef\xbb\xbf1")),
+    *((value, Code.LONE_SURROGATE) for value in (b'"\\ud800"', b'"\\udc00"', b'"\\ud800\\u0041"', b'"\\ud800x"')),
+    *((value, Code.LONE_SURROGATE) for value in (b'"\\ud800\\ud800"', b'"\\udc00\\ud800"', b'{"\\udfff":1}', b'["\\uDbff"]')),
+    *((value, Code.NOT_UTF8) for value in (b'"\xff"', b'"\xc0\x80"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b'"\xe2\x82"')),
+    (b'{"\xff":1}', Code.NOT_UTF8),
+    (b'"\x80"', Code.NOT_UTF8),
+]  # fmt: skip
+
+
+def decode_one(text: bytes, wanted: Wanted | None = None) -> Code | None:
+    """The code of the refusal of one click, None when it is valid."""
+    columns, rejections = Decoder(wanted or some()).decode(Kind.CLICK, [text])
+    assert len(columns) + len(rejections) == 1
+    return Code(rejections[0].code) if rejections else None
+
+
+@pytest.mark.parametrize(("value", "code"), VALUES)
+def test_syntax_holds_in_fields_that_nobody_looks_at(value: bytes, code: Code | None) -> None:
+    rest = GOOD[1:]
+    assert decode_one(b'{"other":' + value + b"," + rest) == code
+    assert decode_one(GOOD[:-1] + b',"other":' + value + b"}") == code
+    assert decode_one(b'{"traits":{"other":' + value + b"}," + rest) == code
+    assert decode_one(b'{"other":[{"a":' + value + b"}]," + rest) == code
+    # A batch must find the one and keep the others.
+    batch = [GOOD] * 30 + [b'{"other":' + value + b"," + rest] + [GOOD] * 30
+    columns, rejections = Decoder(some()).decode(Kind.CLICK, batch)
+    assert [(r.index, r.code) for r in rejections] == ([] if code is None else [(30, code)])
+    assert len(columns) == len(batch) - len(rejections)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"", Code.NOT_JSON),
+        (b" \n", Code.NOT_JSON),
+        (b"\xef\xbb\xbf" + GOOD, Code.NOT_JSON),
+        (GOOD.decode().encode("utf-16"), Code.NOT_UTF8),
+        (GOOD + b"\x00", Code.NOT_JSON),
+        (GOOD + b",", Code.NOT_JSON),
+        (GOOD + GOOD, Code.NOT_JSON),
+        (GOOD + b" " + GOOD, Code.NOT_JSON),
+        (GOOD + b"\n" + GOOD, Code.NOT_JSON),
+        (GOOD[:-1], Code.NOT_JSON),
+        (b"[" + GOOD + b"]", Code.NOT_AN_OBJECT),
+        (b"null", Code.NOT_AN_OBJECT),
+        (b'"' + b"x" * 9 + b'"', Code.NOT_AN_OBJECT),
+        (b"17", Code.NOT_AN_OBJECT),
+        (b"[]", Code.NOT_AN_OBJECT),
+        (b" " + GOOD + b"\r\n", None),
+        (json.dumps(plain(Kind.CLICK), indent=2).encode(), None),
+    ],
+)
+def test_a_message_is_one_object(text: bytes, code: Code | None) -> None:
+    assert decode_one(text) == code
+
+
+def nested(depth: int, opening: bytes, closing: bytes, inside: bytes) -> bytes:
+    """A click whose brackets are open ``depth`` deep."""
+    return GOOD[:-1] + b',"other":' + opening * (depth - 1) + inside + closing * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(("opening", "closing", "inside"), [(b"[", b"]", b""), (b'{"a":', b"}", b"1")])
+def test_nesting(opening: bytes, closing: bytes, inside: bytes) -> None:
+    for depth in (2, 99, 100, 101, 102, 600, 5_000, 100_000):
+        text = nested(depth, opening, closing, inside)
+        assert nesting(text) == depth
+        assert decode_one(text) == (None if depth <= 100 else Code.TOO_DEEP)
+        batch = [GOOD] * 40 + [text] + [GOOD] * 40
+        columns, rejections = Decoder(some()).decode(Kind.CLICK, batch)
+        assert len(columns) == 80 + (depth <= 100)
+        assert [r.index for r in rejections] == ([] if depth <= 100 else [40])
+
+
+def test_brackets_that_are_text_or_side_by_side_are_not_deep() -> None:
+    many = GOOD[:-1] + b',"other":[' + b",".join([b"[{}]"] * 500) + b"]}"
+    text = GOOD[:-1] + b',"other":"' + b"[{" * 500 + b'\\"[[["}'
+    closing = GOOD[:-1] + b',"a":"' + b"]}" * 500 + b'","other":' + b"[" * 100 + b"]" * 100 + b"}"
+    for n in (1, 7, 50):
+        columns, rejections = Decoder(some()).decode(Kind.CLICK, [GOOD, many, text, closing] * n)
+        assert [r.code for r in rejections] == [Code.TOO_DEEP] * n
+        assert len(columns) == 3 * n
+
+
+def test_messages_do_not_heal_one_another() -> None:
+    half, other_half = GOOD[: len(GOOD) // 2], GOOD[len(GOOD) // 2 :]
+    comma = GOOD.index(b",")
+    batches = [
+        [GOOD, half, other_half, GOOD + GOOD],
+        [GOOD[: comma + 1], GOOD[comma + 1 :]],
+        [GOOD + b" " + GOOD, b""],
+        [GOOD + b"\n" + GOOD, b" "],
+        [b"", GOOD + GOOD],
+        [b'{"a":{}', b'{"b":{}}', GOOD + GOOD],
+        [b'{"a":"}', b'{"}', GOOD],
+        [GOOD[:-1] + b',"a":[{}', b'{}]}', GOOD + GOOD],
+    ]
+    for batch in batches:
+        for filler in (0, 5, 40, 2000):
+            columns, rejections = Decoder(some()).decode(Kind.CLICK, [GOOD] * filler + batch)
+            good = filler + batch.count(GOOD)
+            assert len(columns) == good
+            assert len(rejections) == filler + len(batch) - good
+
+
+def test_pretty_printed_messages_are_read_with_the_others() -> None:
+    pretty = json.dumps(plain(Kind.CLICK), indent=2).encode()
+    columns, rejections = Decoder(some()).decode(Kind.CLICK, [GOOD, pretty, b"\n" + pretty + b"\n", GOOD] * 9)
+    assert not rejections
+    assert columns.source.tolist() == list(range(36))
+
+
+class Seen(msgspec.Struct):
+    """What a Struct of ours looks like to msgspec."""
+
+    a: int = 0
+
+
+def test_msgspec_lets_bad_utf8_pass_where_it_does_not_look() -> None:
+    for value in (b'"\xff"', b'"\xed\xa0\x80"', b'{"\xc0\x80":1}'):
+        assert msgspec.json.decode(b'{"other":' + value + b"}", type=Seen) == Seen()
+    assert msgspec.json.decode(b'{"\xff":1}', type=Seen) == Seen()
+    with pytest.raises(UnicodeDecodeError):
+        msgspec.json.decode(b'"\xff"', type=str)
+
+
+def test_msgspec_checks_syntax_and_surrogates_where_it_does_not_look() -> None:
+    for value, code in VALUES:
+        if code in (Code.NOT_JSON, Code.LONE_SURROGATE):
+            with pytest.raises(msgspec.DecodeError):
+                msgspec.json.decode(b'{"other":' + value + b"}", type=Seen)
+
+
+def test_msgspec_lines_need_no_newlines_between() -> None:
+    lines = msgspec.json.Decoder(Seen)
+    for text in (b'{"a":1} {"a":2}', b'{"a":1}{"a":2}', b'\n{"a":1}\n\n\r\n{"a":\n2}\n'):
+        assert lines.decode_lines(text) == [Seen(1), Seen(2)]
+
+
+def test_msgspec_ends_in_recursion_errors() -> None:
+    with pytest.raises(RecursionError):
+        msgspec.json.decode(b'{"other":' + b"[" * 100_000, type=Seen)
+
+
+def test_msgspec_checks_every_copy_of_a_key_and_keeps_the_last() -> None:
+    assert msgspec.json.decode(b'{"a":1,"\\u0061":2}', type=Seen) == Seen(2)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"a":null,"a":2}', type=Seen)
+
+
+def test_msgspec_takes_numbers_as_they_are_written() -> None:
+    decimals: Any = msgspec.json.Decoder(float)
+    for text in ("0.1", "1e11", "100000000000.00001", "2.2250738585072011e-308", "9007199254740993", "1e23", "8.5e-320"):
+        assert decimals.decode(text.encode()) == float(text)
+    with pytest.raises(msgspec.ValidationError):
+        decimals.decode(b"1e400")
+    for text in ("1.0", "1e3", "true", '"1"'):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.json.decode(text.encode(), type=int)
+
+
+def test_duplicates_of_type_where_kinds_are_mixed() -> None:
+    both = b'{"type":"click",' + message(Kind.PURCHASE)[1:]
+    columns, rejections = Decoder(everything()).decode_mixed([both, both[:-1] + b',"type":"nonsense"}'])
+    assert columns.kind.tolist() == [Kind.PURCHASE]
+    assert [(r.index, r.code) for r in rejections] == [(1, Code.UNKNOWN_KIND)]
