@@ -136,7 +136,7 @@ def _parse_alike(texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
         return None
     months = (year - 1970) * 12 + (month - 1)
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + (day - 1)
-    ms = days * _DAY_MS + hour * _HOUR_MS + minute * _MINUTE_MS + second * _SECOND_MS
+    ms: npt.NDArray[np.int64] = days * _DAY_MS + hour * _HOUR_MS + minute * _MINUTE_MS + second * _SECOND_MS
     for scale, decimal in zip((100, 10, 1), v[14:17], strict=False):  # there may be fewer than three decimals
         ms += decimal * scale
     return ms

@@ -9,8 +9,9 @@ Numbers, durations and instants are all doubles (milliseconds), text is ``str``,
 
 Where the page is silent, this is what was chosen (all about changing the definitions unless said otherwise):
 
-* A customer's clock becomes S in the pass, whether or not the pass changed anything, so that no later change can be
-  stamped before S.
+* A customer's clock becomes S in the pass where it changes something for them (a membership, or the beginning or end of
+  an eligibility); otherwise it stays where it was, like with a timer that changes nothing. Eligibility for a segment
+  that is gone or changed is dropped beforehand, and that alone is no such change.
 * Members of a segment that is gone exit first, in the old file's order, whatever its ``min_stay``, with values {} and
   the old file's holdout; then the new file's segments are evaluated in file order. Staying members exit in the pass
   only when their new ``min_stay`` allows it.
@@ -288,8 +289,9 @@ def duration(text: str | int) -> int:
 class Parser:
     """Recursive descent over one expression, one method for each level of precedence."""
 
-    def __init__(self, text: str, definitions: Definitions) -> None:
-        self.text = text
+    def __init__(self, text: str | bool, definitions: Definitions) -> None:
+        # YAML reads the condition `false` as what it means.
+        self.text = text = str(text).lower() if isinstance(text, bool) else text
         self.definitions = definitions
         self.tokens = list(self._tokenize(text))
         self.position = 0
@@ -708,6 +710,7 @@ class Customer:
     order_ids: list[str] = field(default_factory=list)
     sequence: int = 0
     standings: dict[str, Standing] = field(default_factory=dict)
+    passed: int = -1  # the instant of a change of the definitions since the last event
     starts: dict[Node, int] = field(default_factory=dict)  # at which event an aggregate's history starts, if not at 0
     matching: dict[Node, list[Event]] = field(default_factory=dict)  # see View.events; forgotten with each event
 
@@ -994,15 +997,19 @@ class Reference:
         if kind == "purchase":
             customer.order_ids.append(event["order_id"])
         customer.matching.clear()
+        customer.passed = -1
         for standing in customer.standings.values():
             standing.barred = False
 
     # Timers
 
     def _fire(self, customer: Customer, to: int) -> list[Change]:
-        """Evaluate at every instant after the customer's clock, up to ``to``, at which time may change something."""
+        """Evaluate at every instant after the customer's clock, up to ``to``, at which time may change something.
+
+        What lies before a change of the definitions has been decided under the old ones.
+        """
         changes: list[Change] = []
-        looked_at = customer.clock
+        looked_at = max(customer.clock, customer.passed)
         while (due := self._next_instant(customer, looked_at, to)) is not None:
             looked_at = due
             new, changed = self._evaluate(customer, due, "timer", None)
@@ -1149,7 +1156,7 @@ class Reference:
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
         changes: list[Change] = []
         for customer in self.customers.values():
-            now = customer.clock = max(customer.clock, self.stream_clock)
+            now = customer.passed = max(customer.clock, self.stream_clock)
             customer.event_ids = last_of(customer.event_ids, old.dedupe_events)
             customer.order_ids = last_of(customer.order_ids, old.dedupe_orders)
             customer.starts = {node: start for node, start in customer.starts.items() if node in new.named}
@@ -1157,15 +1164,17 @@ class Reference:
             customer.matching.clear()
             standings = customer.standings
             customer.standings = {segment.name: standings.get(segment.name, Standing()) for segment in new.segments}
-            for segment in old.segments:
-                if segment.name not in customer.standings and standings[segment.name].entered is not None:
-                    changes.append(self._change(customer, segment, "exited", now, "definitions", None, None))
+            exits = [s for s in old.segments if s.name not in customer.standings and standings[s.name].entered is not None]
+            changes += [self._change(customer, s, "exited", now, "definitions", None, None) for s in exits]
             for name, standing in customer.standings.items():
                 if name not in kept:
                     standing.eligible = None
                 if allow_empty:
                     standing.barred = False
-            changes += self._evaluate(customer, now, "definitions", None, left_out)[0]
+            new_changes, changed = self._evaluate(customer, now, "definitions", None, left_out)
+            changes += new_changes
+            if exits or changed:
+                customer.clock = now
         for change in changes:
             change["quiet"] = quiet
         return changes

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
 from stream.engine.churn import crossing, probability
-from stream.engine.compiled import as_float, as_word, inner
+from stream.engine.compiled import as_float, as_word, inlined, inner
 from stream.engine.windows import (
     cell_of,
     count_at,
@@ -91,7 +91,7 @@ def _value_step(plan: Ints, v: int, row: Ints, now_ms: int) -> int:
     return step
 
 
-@inner
+@inlined
 def holds(comparison: int, left: float, right: float) -> bool:
     """``left comparison right`` of two doubles."""
     if comparison == op.GE:
@@ -107,7 +107,7 @@ def holds(comparison: int, left: float, right: float) -> bool:
     return left != right
 
 
-@inner
+@inlined
 def compare(comparison: int, left_type: int, left: float, right_type: int, right: float) -> bool:
     """A comparison of two values of any type: false with null; between types only ``!=`` is true."""
     if left_type == op.T_NULL or right_type == op.T_NULL:
@@ -162,7 +162,7 @@ def _since_flip(comparison: int, instant: float, duration: float, now_ms: int) -
     return flip if flip > now_ms else op.FOREVER
 
 
-@inner
+@inlined
 def run(
     plan: Ints,
     constants: Floats,
@@ -283,7 +283,7 @@ def run(
     return stack[0] != 0.0, until[0]
 
 
-@inner
+@inlined
 def _calculate(what: int, top: int, types: Ints, stack: Floats) -> None:
     """Arithmetic on the two uppermost values: null with anything but numbers, by zero, and where no number comes out."""
     if types[top] != op.T_NUMBER or types[top + 1] != op.T_NUMBER:

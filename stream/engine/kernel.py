@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.compiled import compiled, inner
+from stream.engine.compiled import compiled, inlined, inner, unowned
 from stream.engine.evaluation import holds, load, run
 from stream.engine.windows import roll, update
 
@@ -40,7 +40,7 @@ class Events(NamedTuple):
     hashes: Ints  # (hash rows, n) bits of the hash; 0: missing
     texts: Ints  # (text rows, n) codes in the pool, or NONE
     trait_event: Ints  # (m,) traits in the order of events: the event's index,
-    trait_word: Ints  # (m,) the trait's first word in a row,
+    trait: Ints  # (m,) the trait's number in the plan,
     trait_type: Ints  # (m,) its type on the stack
     trait_value: Ints  # (m,) the code of a text, or the bits of a double
 
@@ -62,6 +62,7 @@ class Scratch(NamedTuple):
     until: Ints
     hits: Ints  # 1 for each filter that the event at hand passes
     bits: Ints  # the stack of a filter
+    touched: Ints  # masks of what the event at hand changed
 
 
 @compiled
@@ -99,7 +100,7 @@ def _emit(
     out.used[1] = piece
 
 
-@inner
+@inlined
 def evaluate(
     plan: Ints,
     constants: Floats,
@@ -112,89 +113,154 @@ def evaluate(
     withheld: npt.NDArray[np.bool_],
     now_ms: int,
 ) -> tuple[bool, int]:
-    """Evaluates every segment of a row at ``now_ms``, in file order.
+    """Evaluates the segments of a row at ``now_ms``, in file order.
+
+    Only those are looked at that read something which the event changed, whose own timer is due, or which ask for
+    membership of another segment when something has changed: for all others the last bound still holds.
 
     ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. Returns whether a
     membership or an eligibility changed, and the next instant at which one may if no event comes.
     """
     changed = False
     due = op.FOREVER
+    now_s = now_ms // 1_000
     for s in range(plan[op.P_SEGMENT_COUNT]):
         g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
-        state, left = row[plan[g + op.S_STATE]], row[plan[g + op.S_LEFT]]
-        member = state >= 0 and state & 1 == 1
-        if not member:
-            if left != op.NONE and plan[g + op.S_ONCE]:
+        if withheld.shape[0] == 0 and not (changed and plan[g + op.S_MEMBER]):
+            own_s = _own_timer(row, plan[op.P_DUES], s)
+            if own_s > now_s and not (event != op.NONE and _touched(plan, scratch.touched, s)):
+                if own_s < _NEVER_S:
+                    due = min(due, own_s * 1_000)
                 continue
-            if withheld.shape[0] > 0 and withheld[s]:
-                state = op.BARRED
-                row[plan[g + op.S_STATE]] = state
-            if state == op.BARRED:
-                if event == op.NONE:
-                    continue
-                state = op.NONE
-                row[plan[g + op.S_STATE]] = state
-        has_exit = plan[g + op.S_EXIT_END] > plan[g + op.S_EXIT]
-        leaves, leaves_until = False, op.FOREVER
-        enters, enters_until = False, op.FOREVER
-        for side in range(2):
-            if side == 0:
-                wanted, start, end = has_exit, plan[g + op.S_EXIT], plan[g + op.S_EXIT_END]
-            else:
-                # A member's enter condition does not matter, nor anybody's where the exit holds for ever.
-                wanted = not has_exit or not (member or (leaves and leaves_until == op.FOREVER))
-                start, end = plan[g + op.S_ENTER], plan[g + op.S_ENTER_END]
-            if wanted:
-                truth, until = run(
-                    plan, constants, pool, scratch.types, scratch.stack, scratch.until, row, start, end, now_ms
-                )
-                if side == 0:
-                    leaves, leaves_until = truth, until
-                else:
-                    enters, enters_until = truth, until
-        if not has_exit:
-            leaves, leaves_until = not enters, enters_until
-        if member:
-            since = state >> 1
-            stay_over = since + plan[g + op.S_MIN_STAY]
-            if not leaves:
-                due = min(due, max(leaves_until, stay_over))
-            elif now_ms < stay_over:
-                due = min(due, stay_over)
-            else:
-                row[plan[g + op.S_STATE]] = op.NONE
-                row[plan[g + op.S_LEFT]] = now_ms
-                _emit(plan, constants, out, row, index, event, s, now_ms - since, now_ms)
-                changed = True
-                # Nobody is eligible while the exit holds.
-                due = min(due, op.FOREVER if plan[g + op.S_ONCE] else leaves_until)
-            continue
-        if not (enters and not leaves):
-            if state != op.NONE:
-                row[plan[g + op.S_STATE]] = op.NONE
-                changed = True
-            if enters:
-                due = min(due, leaves_until)
-            elif leaves:
-                due = min(due, max(enters_until, leaves_until))
-            else:
-                due = min(due, enters_until)
-            continue
-        if state == op.NONE:
-            state = now_ms << 1
-            row[plan[g + op.S_STATE]] = state
-            changed = True
-        ready = (state >> 1) + plan[g + op.S_FOR]
-        if left != op.NONE:
-            ready = max(ready, left + plan[g + op.S_COOLDOWN])
-        if now_ms < ready:
-            due = min(due, ready, min(enters_until, leaves_until))
+        own_changed, own = _evaluate_segment(
+            plan, constants, pool, scratch, out, row, index, event, withheld, s, now_ms
+        )
+        changed = changed or own_changed
+        if own == op.BARRED:
+            own = np.int64(0)  # to be looked at with the next event, not before
         else:
-            row[plan[g + op.S_STATE]] = now_ms << 1 | 1
-            _emit(plan, constants, out, row, index, event, s, op.NONE, now_ms)
-            changed = True
-            due = min(due, max(leaves_until, now_ms + plan[g + op.S_MIN_STAY]))
+            due = min(due, own)
+        _set_own_timer(row, plan[op.P_DUES], s, min(own // 1_000, _NEVER_S))
     return changed, due
+
+
+#: The largest value of a segment's own timer, in seconds: it means never.
+_NEVER_S = 0xFFFF_FFFF
+
+
+@inlined
+def _own_timer(row: Ints, dues: int, s: int) -> int:
+    """When segment ``s`` must be looked at again even if no event touches it: seconds, rounded down."""
+    return row[dues + (s >> 1)] >> ((s & 1) << 5) & 0xFFFF_FFFF
+
+
+@inlined
+def _set_own_timer(row: Ints, dues: int, s: int, seconds: int) -> None:
+    row[dues + (s >> 1)] ^= (seconds ^ _own_timer(row, dues, s)) << ((s & 1) << 5)
+
+
+@inlined
+def _touched(plan: Ints, touched: Ints, s: int) -> bool:
+    """Whether the event at hand changed anything that segment ``s`` reads."""
+    words = plan[op.P_TOUCH_WORDS]
+    needs = plan[op.P_NEEDS] + s * words
+    for k in range(words):
+        if plan[needs + k] & touched[k] != 0:
+            return True
+    return False
+
+
+@inlined
+def _evaluate_segment(
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    scratch: Scratch,
+    out: Output,
+    row: Ints,
+    index: int,
+    event: int,
+    withheld: npt.NDArray[np.bool_],
+    s: int,
+    now_ms: int,
+) -> tuple[bool, int]:
+    """Evaluates one segment: whether a membership or eligibility changed, and the next instant at which one may.
+
+    That instant is BARRED where nobody is let in before the customer's next event.
+    """
+    g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
+    place = plan[g + op.S_STATE]
+    state, left = row[place], row[plan[g + op.S_LEFT]]
+    member = state >= 0 and state & 1 == 1
+    if not member:
+        if left != op.NONE and plan[g + op.S_ONCE]:
+            return False, op.FOREVER
+        if withheld.shape[0] > 0 and withheld[s]:
+            state = op.BARRED
+            row[place] = state
+        if state == op.BARRED:
+            if event == op.NONE:
+                return False, op.BARRED
+            state = op.NONE
+            row[place] = state
+    enters, enters_until, leaves, leaves_until = _conditions(plan, constants, pool, scratch, row, g, member, now_ms)
+    if member:
+        since = state >> 1
+        stay_over = since + plan[g + op.S_MIN_STAY]
+        if not leaves:
+            return False, max(leaves_until, stay_over)
+        if now_ms < stay_over:
+            return False, stay_over
+        row[place] = op.NONE
+        row[plan[g + op.S_LEFT]] = now_ms
+        _emit(plan, constants, out, row, index, event, s, now_ms - since, now_ms)
+        # Nobody is eligible while the exit holds.
+        return True, op.FOREVER if plan[g + op.S_ONCE] else leaves_until
+    if not enters or leaves:
+        row[place] = op.NONE
+        turns = leaves_until
+        if not enters:
+            turns = max(enters_until, leaves_until) if leaves else enters_until
+        return state != op.NONE, turns
+    began = state == op.NONE
+    if began:
+        state = now_ms << 1
+        row[place] = state
+    ready = (state >> 1) + plan[g + op.S_FOR]
+    if left != op.NONE:
+        ready = max(ready, left + plan[g + op.S_COOLDOWN])
+    if now_ms < ready:
+        return began, min(ready, min(enters_until, leaves_until))
+    row[place] = now_ms << 1 | 1
+    _emit(plan, constants, out, row, index, event, s, op.NONE, now_ms)
+    return True, max(leaves_until, now_ms + plan[g + op.S_MIN_STAY])
+
+
+@inlined
+def _conditions(
+    plan: Ints, constants: Floats, pool: Words, scratch: Scratch, row: Ints, g: int, member: bool, now_ms: int
+) -> tuple[bool, int, bool, int]:
+    """Enter and exit of the segment at ``g``: truth and until when, each. What does not matter is false for ever."""
+    has_exit = plan[g + op.S_EXIT_END] > plan[g + op.S_EXIT]
+    enters, enters_until, leaves, leaves_until = False, op.FOREVER, False, op.FOREVER
+    for side in range(2):
+        if side == 0:
+            wanted, start, end = has_exit, plan[g + op.S_EXIT], plan[g + op.S_EXIT_END]
+        else:
+            # A member's enter condition does not matter, nor anybody's where the exit holds for ever.
+            wanted = not has_exit or not (member or (leaves and leaves_until == op.FOREVER))
+            start, end = plan[g + op.S_ENTER], plan[g + op.S_ENTER_END]
+        if wanted:
+            truth, until = run(
+                plan, constants, pool, scratch.types, scratch.stack, scratch.until, row, start, end, now_ms
+            )
+            if side == 0:
+                leaves, leaves_until = truth, until
+            else:
+                enters, enters_until = truth, until
+    if not has_exit:
+        leaves, leaves_until = not enters, enters_until
+    return enters, enters_until, leaves, leaves_until
 
 
 @compiled
@@ -205,7 +271,7 @@ def move_clock(plan: Ints, row: Ints, now_ms: int) -> None:
     row[op.R_CLOCK] = now_ms
 
 
-@inner
+@inlined
 def _passes(plan: Ints, constants: Floats, numbers: Floats, tests: Words, bits: Ints, f: int, i: int) -> int:
     """1 when event ``i`` satisfies filter number ``f``, else 0; ``bits`` is the stack."""
     top = -1
@@ -237,7 +303,7 @@ def _passes(plan: Ints, constants: Floats, numbers: Floats, tests: Words, bits: 
     return bits[0]
 
 
-@inner
+@inlined
 def _remember_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int) -> None:
     """Updates every accumulator of the event's kind. The clock has been moved on already."""
     kind, t = events.kind[i], events.time_ms[i]
@@ -267,11 +333,17 @@ def _remember_event(plan: Ints, constants: Floats, events: Events, scratch: Scra
                 word = events.texts[column, i]
                 if word == op.NONE:
                     continue
-        update(plan, a, row, t, word)
-        days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
+        if update(plan, a, row, t, word):
+            _touch(scratch.touched, plan[a + op.A_TOUCH])
+            days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
     if days_counted:
         for k in range(plan[op.P_CHURN_CACHES], plan[op.P_CHURN_CACHES] + plan[op.P_CHURN_CACHE_COUNT]):
             row[plan[k]] = op.NONE
+
+
+@inlined
+def _touch(touched: Ints, bit: int) -> None:
+    touched[bit // op.TOUCH_BITS] |= 1 << bit % op.TOUCH_BITS
 
 
 @inner
@@ -294,7 +366,7 @@ def _remember_id(row: Ints, start: int, size: int, id_: int, shift: int) -> None
         row[op.R_RINGS] += (after - place) << shift
 
 
-@inner
+@inlined
 def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
     """Whether event ``i`` is to be skipped: APPLIED when not, else why. A duplicate's offset counts as seen."""
     kind, offset = events.kind[i], events.offset[i]
@@ -309,7 +381,7 @@ def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
     return op.APPLIED
 
 
-@inner
+@inlined
 def _apply_event(
     plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int, trait: int
 ) -> int:
@@ -320,19 +392,56 @@ def _apply_event(
     t, clock = events.time_ms[i], row[op.R_CLOCK]
     if t > clock:
         move_clock(plan, row, t)
+    scratch.touched[:] = 0
     _remember_event(plan, constants, events, scratch, row, i)
     while trait < events.trait_event.shape[0] and events.trait_event[trait] == i:
-        word = events.trait_word[trait]
+        at = plan[op.P_TRAITS] + events.trait[trait] * op.TRAIT_COLUMNS
+        word = plan[at + op.TRAIT_WORD]
         if t >= row[word]:
             row[word] = t
-            row[word + 1] = events.trait_type[trait]
-            row[word + 2] = events.trait_value[trait]
+            if row[word + 1] != events.trait_type[trait] or row[word + 2] != events.trait_value[trait]:
+                row[word + 1] = events.trait_type[trait]
+                row[word + 2] = events.trait_value[trait]
+                _touch(scratch.touched, plan[at + op.TRAIT_TOUCH])
         trait += 1
     _remember_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i], 0)
     _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)
     if events.offset[i] != op.NONE:
         row[op.R_SEEN + events.kind[i]] = events.offset[i]
     return op.LATE if t < clock else op.APPLIED
+
+
+@inner
+def _unowned_events(e: Events) -> Events:
+    return Events(
+        unowned(e.kind),
+        unowned(e.time_ms),
+        unowned(e.offset),
+        unowned(e.stream_ms),
+        unowned(e.event_hash),
+        unowned(e.order_hash),
+        unowned(e.numbers),
+        unowned(e.number_bits),
+        unowned(e.tests),
+        unowned(e.hashes),
+        unowned(e.texts),
+        unowned(e.trait_event),
+        unowned(e.trait),
+        unowned(e.trait_type),
+        unowned(e.trait_value),
+    )
+
+
+@inner
+def _unowned_scratch(s: Scratch) -> Scratch:
+    return Scratch(
+        unowned(s.types), unowned(s.stack), unowned(s.until), unowned(s.hits), unowned(s.bits), unowned(s.touched)
+    )
+
+
+@inner
+def _unowned_output(o: Output) -> Output:
+    return Output(unowned(o.used), unowned(o.changes), unowned(o.types), unowned(o.values))
 
 
 #: What ``step`` does with each of its rows.
@@ -364,11 +473,14 @@ def step(
     the later of the event's timestamp and the stream clock. ``withheld`` is empty, or (mode REDEFINE) flags the segments
     that let nobody in. A row that is taken up again goes on where it stopped: what has fired is not due any more.
     """
+    plan, constants, pool, due, rows = unowned(plan), unowned(constants), unowned(pool), unowned(due), unowned(rows)
+    withheld = unowned(withheld)
+    events, scratch, out = _unowned_events(events), _unowned_scratch(scratch), _unowned_output(out)
     trait = 0
     for i in range(start, rows.shape[0]):
         index = rows[i]
         block, place = place_of(index)
-        row = blocks[block][place]
+        row = unowned(blocks[block])[place]
         upto = to_ms
         if mode == APPLY:
             status[i] = _skip(plan, events, row, i)

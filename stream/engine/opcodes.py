@@ -29,7 +29,16 @@ P_EVENT_RING: Final = 14  # first word of the ring of event ids
 P_EVENT_RING_SIZE: Final = 15
 P_ORDER_RING: Final = 16
 P_ORDER_RING_SIZE: Final = 17
-P_HEADER: Final = 18
+P_TRAITS: Final = 18  # of each wanted trait: TRAIT_COLUMNS
+P_NEEDS: Final = 19  # of each segment: P_TOUCH_WORDS masks of what its conditions read
+P_TOUCH_WORDS: Final = 20
+P_DUES: Final = 21  # first word of the segments' own timers in a row
+P_HEADER: Final = 22
+
+TRAIT_WORD: Final = 0  # first word in a row
+TRAIT_TOUCH: Final = 1  # bit that says that an event changed it
+TRAIT_COLUMNS: Final = 2
+TOUCH_BITS: Final = 62  # bits in use of a word of touch masks
 
 # --- The plan's doubles start with the churn model --------------------------------------------------------------------
 K_MODEL: Final = 0  # 1.0 for MBG/NBD, else 0.0; then r, alpha, a, b (weeks)
@@ -60,7 +69,8 @@ A_COLUMN: Final = 3  # ... and the row of that matrix
 A_OFFSET: Final = 4  # the first word in the customer's row
 A_WIDTH: Final = 5  # of a bucket, ms; 0 without a window
 A_BUCKETS: Final = 6
-A_COLUMNS: Final = 7
+A_TOUCH: Final = 7  # bit that says that an event changed what can be read from it
+A_COLUMNS: Final = 8
 
 FROM_NOTHING: Final = 0
 FROM_NUMBERS: Final = 1
@@ -154,7 +164,8 @@ S_COOLDOWN: Final = 8
 S_ONCE: Final = 9
 S_EVIDENCE: Final = 10  # first entry among the evidence
 S_EVIDENCE_END: Final = 11
-S_COLUMNS: Final = 12
+S_MEMBER: Final = 12  # 1 when its conditions ask for membership of another segment
+S_COLUMNS: Final = 13
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
 R_ROLL: Final = 0  # derived: the earliest bucket border after the clock

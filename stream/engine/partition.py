@@ -75,6 +75,7 @@ class Partition:
             until=np.zeros(plan.stack_depth, dtype=np.int64),
             hits=np.zeros(plan.filter_count, dtype=np.int64),
             bits=np.zeros(plan.filter_depth, dtype=np.int64),
+            touched=np.zeros(int(plan.arrays.numbers[op.P_TOUCH_WORDS]), dtype=np.int64),
         )
         self._no_events = self._events(_no_columns(), None, np.zeros(0, dtype=np.int64))
         changes = _OUTPUT_CHANGES + len(plan.segments)
@@ -193,7 +194,6 @@ class Partition:
                 types[i], doubles[i] = op.T_BOOLEAN, float(value)
             else:
                 types[i], doubles[i] = op.T_NUMBER, value
-        slots = np.array([slot for _, slot, _ in batch.traits], dtype=np.int64)
         codes = [texts.codes(column) for column in batch.texts]
         return kernel.Events(
             kind=batch.kind,
@@ -208,7 +208,7 @@ class Partition:
             hashes=batch.hashes.view(np.int64),
             texts=np.array(codes, dtype=np.int64).reshape(len(codes), n),
             trait_event=np.array([i for i, _, _ in batch.traits], dtype=np.int64),
-            trait_word=self.plan.traits[slots],
+            trait=np.array([trait for _, trait, _ in batch.traits], dtype=np.int64),
             trait_type=types,
             trait_value=values,
         )

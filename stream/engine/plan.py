@@ -46,7 +46,6 @@ class Plan:
     arrays: Arrays
     segments: Ints  # (S, S_COLUMNS), as in ``arrays``
     evidence: Ints  # (E,) values of all segments' evidence, one segment after the other
-    traits: Ints  # (T,) first word of each wanted trait
     stack_depth: int  # of conditions
     filter_depth: int
     filter_count: int
@@ -89,6 +88,10 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     values = ValueCompiler(definitions, constants, offsets, trait_words)
     conditions = ConditionCompiler(definitions, values, constants, row)
     segments, evidence_values = _compile_segments(definitions, conditions, values, segment_words)
+    dues = row.derived([0] * ((len(segments) + 1) // 2))
+    touch = {a.key: bit for bit, a in enumerate(ordered)}
+    touch.update((f"trait {name}", len(touch)) for name in traits)
+    touch_words = -(-max(len(touch), 1) // op.TOUCH_BITS)
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters
     )
@@ -104,12 +107,14 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
             op.P_FILTER_CODE: [x for row_ in filters.code for x in row_],
             op.P_FILTERS: [x for row_ in filter_table for x in row_],
             op.P_CHURN_CACHES: conditions.crossings,
+            op.P_TRAITS: [x for name in traits for x in (trait_words[name], touch[f"trait {name}"])],
+            op.P_NEEDS: _needs_masks(definitions, values, touch, touch_words),
         },
         accumulators,
         kind_accumulators,
         kind_filters,
         windowed,
-        (event_ring, order_ring),
+        (event_ring, order_ring, dues, touch_words),
     )
     waits = sum((s.for_ms > 0) + (s.min_stay_ms > 0) + (s.cooldown_ms > 0) for s in definitions.segments)
     crossings = sum(row_[0] in (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN) for row_ in conditions.code)
@@ -131,7 +136,6 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         arrays=arrays,
         segments=np.array(segments, dtype=np.int64).reshape(-1, op.S_COLUMNS),
         evidence=np.array(evidence_values, dtype=np.int64),
-        traits=np.array([trait_words[name] for name in traits], dtype=np.int64),
         stack_depth=conditions.depth,
         filter_depth=len(filters.code) + 1,
         filter_count=len(filter_table),
@@ -149,7 +153,7 @@ def _assemble(
     kind_accumulators: list[int],
     kind_filters: list[int],
     windowed: list[int],
-    rings: tuple[int, int],
+    places: tuple[int, int, int, int],
 ) -> Arrays:
     """Puts the tables one behind the other, and their places in front."""
     numbers = [0] * op.P_HEADER
@@ -170,7 +174,7 @@ def _assemble(
     numbers[op.P_SEGMENT_COUNT] = len(definitions.segments)
     numbers[op.P_EVIDENCE_MOST] = len(tables[op.P_EVIDENCE])
     numbers[op.P_CHURN_CACHE_COUNT] = len(tables[op.P_CHURN_CACHES])
-    numbers[op.P_EVENT_RING], numbers[op.P_ORDER_RING] = rings
+    numbers[op.P_EVENT_RING], numbers[op.P_ORDER_RING], numbers[op.P_DUES], numbers[op.P_TOUCH_WORDS] = places
     numbers[op.P_EVENT_RING_SIZE] = definitions.dedupe_events
     numbers[op.P_ORDER_RING_SIZE] = definitions.dedupe_orders
     return Arrays(np.array(numbers, dtype=np.int64), np.array(constants.values, dtype=np.float64))
@@ -213,9 +217,22 @@ def _compile_segments(
                 int(segment.once),
                 first,
                 len(evidence_values),
+                int(any(row[0] == op.C_MEMBER for row in conditions.code[enter[0] : max(enter[1], exit_[1])])),
             )
         )
     return table, evidence_values
+
+
+def _needs_masks(definitions: tree.Definitions, values: ValueCompiler, touch: dict[str, int], words: int) -> list[int]:
+    """For each segment the masks, ``words`` of them, of the accumulators and traits that its conditions read."""
+    masks: list[int] = []
+    for segment in definitions.segments:
+        own = [0] * words
+        for part in evidence(segment):
+            for key in values.infos[values.index(part)].history:
+                own[touch[key] // op.TOUCH_BITS] |= 1 << touch[key] % op.TOUCH_BITS
+        masks += own
+    return masks
 
 
 def _compile_accumulators(
@@ -247,6 +264,7 @@ def _compile_accumulators(
                     offsets[accumulator],
                     accumulator.width_ms,
                     accumulator.buckets,
+                    ordered.index(accumulator),
                 )
             )
         bounds.append(len(table))

@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.compiled import as_float, inner
+from stream.engine.compiled import as_float, inlined, inner
 
 Ints = npt.NDArray[np.int64]
 
 
-@inner
+@inlined
 def cell_of(row: Ints, at: int, place: int) -> int:
     """Bucket ``place`` of a ring of counts: two of 32 bits in each word behind ``at``."""
     return row[at + 1 + (place >> 1)] >> ((place & 1) << 5) & 0xFFFFFFFF
 
 
-@inner
+@inlined
 def slot_of(row: Ints, at: int, k: int) -> int:
     """Bucket number modulo B of value ``k`` of a windowed set: eight of 8 bits in each word behind the hashes."""
     return row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] >> ((k & 7) << 3) & 0xFF
 
 
-@inner
+@inlined
 def _set_slot(row: Ints, at: int, k: int, slot: int) -> None:
     row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] ^= (slot ^ slot_of(row, at, k)) << ((k & 7) << 3)
 
@@ -118,53 +118,68 @@ def _extreme(row: Ints, at: int, what: int, place: int, count: int, size: int) -
     return found
 
 
-@inner
-def update(plan: Ints, a: int, row: Ints, t: int, word: int) -> None:
-    """Adds one event at ``t`` to accumulator ``a``; ``word``: its field's value, which is known to be there."""
+@inlined
+def update(plan: Ints, a: int, row: Ints, t: int, word: int) -> bool:
+    """Adds one event at ``t`` to accumulator ``a``; ``word``: its field's value, which is known to be there.
+
+    Returns whether anything that is read from it may have changed, now or at an earlier instant than before.
+    """
     what, at = plan[a + op.A_OP], plan[a + op.A_OFFSET]
     width, size = plan[a + op.A_WIDTH], plan[a + op.A_BUCKETS]
     bucket, head, place = 0, 0, 0
     if width > 0:
         bucket, head = t // width, row[op.R_CLOCK] // width
         if bucket + size <= head:
-            return  # late, and its bucket has left the window
+            return False  # late, and its bucket has left the window
         place = bucket % size
     if what == op.COUNT:
         row[at] += 1
         if width > 0:
             row[at + 1 + (place >> 1)] += 1 << ((place & 1) << 5)
-    elif what == op.LAST:
-        row[at] = max(row[at], t)
-    elif what == op.FIRST:
-        if row[at] == op.NONE or t < row[at]:
-            row[at] = t
-    elif what == op.SUM:
+        return True
+    if what == op.LAST:
+        if t <= row[at]:
+            return False
+        row[at] = t
+        return True
+    if what == op.FIRST:
+        if row[at] != op.NONE and t >= row[at]:
+            return False
+        row[at] = t
+        return True
+    if what == op.SUM:
         scaled = np.int64(np.rint(as_float(word) * op.SUM_SCALE))
         row[at] += scaled
         if width > 0:
             row[at + 1 + place] += scaled
-    elif what == op.MIN or what == op.MAX:
+        return scaled != 0
+    if what == op.MIN or what == op.MAX:
+        changed = False
         if _more_extreme(what, word, row[at]):
             row[at] = word
+            changed = True
         if width > 0 and _more_extreme(what, word, row[at + 1 + place]):
             row[at + 1 + place] = word
-    elif what == op.DISTINCT:
-        _remember(row, at, word, head, bucket, size)
-    elif what == op.FIRST_VALUE:
-        if row[at] == op.NONE or t < row[at]:
-            row[at] = t
-            row[at + 1] = word
-    elif what == op.LAST_VALUE:
-        if t >= row[at]:
-            row[at] = t
-            row[at + 1] = word
-    else:
-        _count_day(row, at, t)
+            changed = True
+        return changed
+    if what == op.DISTINCT:
+        return _remember(row, at, word, head, bucket, size)
+    if what == op.DAYS:
+        return _count_day(row, at, t)
+    if what == op.FIRST_VALUE:
+        if row[at] != op.NONE and t >= row[at]:
+            return False
+    elif t < row[at]:
+        return False
+    changed = row[at] == op.NONE or row[at + 1] != word
+    row[at] = t
+    row[at + 1] = word
+    return changed
 
 
 @inner
-def _remember(row: Ints, at: int, word: int, head: int, bucket: int, size: int) -> None:
-    """Notes a value of a set of up to 32; ``size`` is 0 without a window.
+def _remember(row: Ints, at: int, word: int, head: int, bucket: int, size: int) -> bool:
+    """Notes a value of a set of up to 32; ``size`` is 0 without a window. True when it is a new one.
 
     In a window, of more than 32 values those with the latest buckets are kept. That is exact: a value that is dropped
     leaves the window no later than the 32 that stay.
@@ -176,31 +191,35 @@ def _remember(row: Ints, at: int, word: int, head: int, bucket: int, size: int) 
         if row[at + 1 + k] == word:
             if age < other:
                 _set_slot(row, at, k, bucket % size)
-            return
+            return False
         if other > oldest_age:
             oldest, oldest_age = np.int64(k), other
     if count < op.DISTINCT_LIMIT:
         oldest = count
         row[at] = count + 1
     elif oldest_age <= age:
-        return
+        return False
     row[at + 1 + oldest] = word
     if size > 0:
         _set_slot(row, at, oldest, bucket % size)
+    return True
 
 
 @inner
-def _count_day(row: Ints, at: int, t: int) -> None:
+def _count_day(row: Ints, at: int, t: int) -> bool:
     """Counts a day with an event when it lies after the latest or before the earliest so far."""
     if row[at + 1] == op.NONE:
         row[at + 1] = t
         row[at + 2] = t
-        return
+        return True
+    if row[at + 1] <= t <= row[at + 2]:
+        return False
     day = t // 86_400_000
     if day > row[at + 2] // 86_400_000 or day < row[at + 1] // 86_400_000:
         row[at] += 1
     row[at + 1] = min(row[at + 1], t)
     row[at + 2] = max(row[at + 2], t)
+    return True
 
 
 # --- Reading a window at an instant ---------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, compress
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, compress, repeat
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -14,13 +14,13 @@ import numpy.typing as npt
 from stream.contract import Kind
 from stream.events.columns import Columns, Wanted
 from stream.events.layout import CUSTOMER_ID, EVENT_ID, TIMESTAMP, TYPE, Layout, rows_of
-from stream.events.texts import HashTable, TestTable, hash_texts
+from stream.events.texts import AnswerTable, HashTable, hash_texts
 from stream.instants import parse_instants
 
 _as_tuple = msgspec.structs.astuple
 
 #: What a trait may be; all else that stands there is as if it were not carried.
-_TRAIT_TYPES = (float, str, bool, type(None))
+_TRAIT_TYPES = frozenset({float, str, bool, type(None)})
 
 _Array = npt.NDArray[Any]
 _Make = Callable[[list[Any]], _Array]
@@ -104,7 +104,7 @@ class Assembler:
             for fields in rows({kind: k.numbers for kind, k in kinds.items()})
         ]
         self._tests = [
-            _Row(layout, fields, {kind: TestTable(kinds[kind].tests[i][1]).look_up for kind in fields})
+            _Row(layout, fields, {kind: AnswerTable(kinds[kind].tests[i][1]).look_up for kind in fields})
             for i, fields in enumerate(rows({kind: [name for name, _ in k.tests] for kind, k in kinds.items()}))
         ]
         self._hashes = [
@@ -112,7 +112,6 @@ class Assembler:
             for fields in rows({kind: k.hashes for kind, k in kinds.items()})
         ]
         self._texts = rows({kind: k.texts for kind, k in kinds.items()})
-        self._trait_getters = [attrgetter(f"f{i}") for i in range(len(wanted.traits))]
 
     def assemble(self, events: Sequence[msgspec.Struct], source: npt.NDArray[np.int64]) -> Columns:
         """Columns of ``n`` events; ``source`` is (n,) as in `Columns`."""
@@ -167,24 +166,29 @@ class Assembler:
         at = [i for i, traits in enumerate(column) if traits is not None]
         carriers = [column[i] for i in at]
         found: list[tuple[int, int, Any]] = []
-        for trait, getter in enumerate(self._trait_getters):
-            values = list(map(getter, carriers))
-            counts = [isinstance(value, _TRAIT_TYPES) for value in values]
-            found += ((i, trait, value) for i, value in compress(zip(at, values, strict=True), counts))
-        if len(self._trait_getters) > 1:
-            found.sort(key=_trait_order)
+        for trait, name in enumerate(self._wanted.traits):
+            values: list[Any]
+            if isinstance(carriers[0], dict):
+                values = [traits.get(name, msgspec.UNSET) for traits in carriers]
+            else:
+                values = list(map(attrgetter(f"f{trait}"), carriers))
+            types = set(map(type, values))
+            if float in types:
+                values = [value + 0.0 if type(value) is float else value for value in values]  # makes 0 of -0
+            carried: Iterable[tuple[int, int, Any]] = zip(at, repeat(trait), values, strict=False)
+            if not types <= _TRAIT_TYPES:
+                carried = compress(carried, map(_TRAIT_TYPES.__contains__, map(type, values)))
+            found.extend(carried)
+        if len(self._wanted.traits) > 1:
+            found.sort(key=itemgetter(0))  # which keeps the order of one event's traits
         return found
-
-
-def _trait_order(trait: tuple[int, int, Any]) -> tuple[int, int]:
-    return trait[:2]
 
 
 def _times(values: list[int | str]) -> npt.NDArray[np.int64]:
     """(n,) milliseconds of timestamps, which are valid but may be text."""
     n = len(values)
     try:
-        return np.fromiter(values, np.int64, n)  # type: ignore[arg-type]
+        return np.fromiter(values, np.int64, n)
     except ValueError:  # a text
         pass
     texts = [value for value in values if isinstance(value, str)]

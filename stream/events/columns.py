@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -123,28 +122,36 @@ def _trait_order(trait: tuple[int, int, Any]) -> tuple[int, int]:
 
 
 def concatenate(batches: Sequence[Columns]) -> Columns:
-    """One batch of all events, in order; ``source`` stays as it was in each. Raises `ValueError` for no batch at all.
+    """One batch of all events, in order; ``source`` stays as it was in each.
 
-    All must come from the same `Wanted`.
+    All must come from the same `Wanted`. Raises `ValueError` when there is no batch at all.
     """
+    if not batches:
+        raise ValueError("no batches: their rows are unknown")
     if len(batches) == 1:
         return batches[0]
+    customer: list[str] = []
+    event_id: list[str] = []
+    texts: list[list[str | None]] = [[] for _ in batches[0].texts]
     traits: list[tuple[int, int, Any]] = []
-    start = 0
     for batch in batches:
+        start = len(customer)
         traits += [(start + i, trait, value) for i, trait, value in batch.traits]
-        start += len(batch)
+        customer += batch.customer
+        event_id += batch.event_id
+        for row, more in zip(texts, batch.texts, strict=True):
+            row.extend(more)
     return Columns(
         kind=np.concatenate([batch.kind for batch in batches]),
         time_ms=np.concatenate([batch.time_ms for batch in batches]),
-        customer=list(chain.from_iterable(batch.customer for batch in batches)),
-        event_id=list(chain.from_iterable(batch.event_id for batch in batches)),
+        customer=customer,
+        event_id=event_id,
         event_hash=np.concatenate([batch.event_hash for batch in batches]),
         order_hash=np.concatenate([batch.order_hash for batch in batches]),
         numbers=np.concatenate([batch.numbers for batch in batches], axis=1),
         tests=np.concatenate([batch.tests for batch in batches], axis=1),
         hashes=np.concatenate([batch.hashes for batch in batches], axis=1),
-        texts=[list(chain.from_iterable(rows)) for rows in zip(*(batch.texts for batch in batches), strict=True)],
+        texts=texts,
         traits=traits,
         source=np.concatenate([batch.source for batch in batches]),
     )

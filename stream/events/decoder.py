@@ -1,9 +1,15 @@
-"""Bytes of JSON events → columns, or a reason for refusal."""
+"""Bytes of JSON events → columns, or a reason for refusal.
+
+Messages are read by the thousand: joined by newlines, checked as a whole (`stream.events.guards`), decoded into Structs
+by msgspec (`stream.events.structs`) and turned into columns (`stream.events.assembly`). When anything is wrong, smaller
+and smaller parts are read, and in the end the message itself, the careful way (`stream.events.verdict`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -12,7 +18,7 @@ import numpy.typing as npt
 from stream.contract import Kind
 from stream.events.assembly import Assembler
 from stream.events.columns import Columns, Rejection, Wanted, concatenate
-from stream.events.guards import is_too_deep, is_utf8, may_join
+from stream.events.guards import LONG_MESSAGE, is_too_deep, is_utf8, may_join
 from stream.events.layout import Layout, make_layout
 from stream.events.reasons import Code, Refusal
 from stream.events.structs import FIRST_WORDS, WORDS_KEPT, Structs, make_structs
@@ -47,10 +53,10 @@ class Decoder:
         self.wanted = wanted
         self._readers: dict[tuple[Kind, ...], _Reader] = {}
 
-    def decode_mixed(self, messages: Sequence[bytes]) -> tuple[Columns, list[Rejection]]:
+    def decode_mixed(self, messages: Sequence[bytes | None]) -> tuple[Columns, list[Rejection]]:
         """Columns of the valid messages, in order, and one rejection for each of the others, by index.
 
-        The kinds are told apart by ``type``, which is required.
+        The kinds are told apart by ``type``, which is required. No bytes make it raise.
         """
         columns, refused = self._reader(tuple(Kind)).read(messages)
         return columns, _rejections(refused)
@@ -58,7 +64,7 @@ class Decoder:
     def decode(
         self,
         kind: Kind,
-        messages: Sequence[bytes],
+        messages: Sequence[bytes | None],
         record_ms: npt.NDArray[np.int64] | Sequence[int] | None = None,
         keys: Sequence[bytes | None] | None = None,
         max_ahead_ms: int = MAX_AHEAD_MS,
@@ -100,7 +106,7 @@ class _Reader:
         self._has_learned = False
         self._structs = make_structs(wanted, self._layout, self._words)
 
-    def read(self, messages: Sequence[bytes]) -> tuple[Columns, _Refused]:
+    def read(self, messages: Sequence[bytes | None]) -> tuple[Columns, _Refused]:
         """Columns of the valid messages, and what was refused, by index."""
         n = len(messages)
         pieces: list[Columns] = []
@@ -112,7 +118,7 @@ class _Reader:
         return concatenate(pieces), refused
 
     def _read_piece(
-        self, messages: Sequence[bytes], start: int, refused: _Refused
+        self, messages: Sequence[bytes | None], start: int, refused: _Refused
     ) -> tuple[_Events, npt.NDArray[np.int64]]:
         """The valid events in order and their indices, which count from ``start``. Adds to ``refused``."""
         n = len(messages)
@@ -135,15 +141,14 @@ class _Reader:
                 else:
                     events.append(event)
                     source.append(i)
-        if self._has_learned:
-            # Only between pieces: the events of one piece share their Structs.
-            self._has_learned = False
-            self._structs = make_structs(self._wanted, self._layout, self._words)
+            if self._has_learned:
+                self._has_learned = False
+                self._structs = make_structs(self._wanted, self._layout, self._words)
         return events, np.array(source, np.int64)
 
-    def _read_one(self, message: bytes) -> msgspec.Struct | Refusal:
+    def _read_one(self, message: bytes | None) -> msgspec.Struct | Refusal:
         """One message: at once where it is plain, else the careful way."""
-        if message and is_utf8(message) and not is_too_deep(message):
+        if message and len(message) <= LONG_MESSAGE and is_utf8(message) and not is_too_deep(message):
             try:
                 event: msgspec.Struct = self._structs.decoder.decode(message)
             except _REFUSED:
@@ -161,10 +166,14 @@ class _Reader:
         return _make_event(self._structs, self._layout, self._wanted, verdict)
 
 
-def _read_joined(structs: Structs, messages: Sequence[bytes]) -> _Events | None:
+def _read_joined(structs: Structs, messages: Sequence[bytes | None]) -> _Events | None:
     """All messages as one text, which is fastest; None when any may be bad: what, they must say singly."""
-    joined = b"\n".join(messages)
-    if not may_join(messages, joined):
+    values = cast("Sequence[bytes]", messages)
+    try:
+        joined = b"\n".join(values)
+    except TypeError:  # a record without a value
+        return None
+    if not may_join(values, joined):
         return None
     try:
         events: _Events = structs.decoder.decode_lines(joined)
@@ -177,9 +186,9 @@ def _make_event(structs: Structs, layout: Layout, wanted: Wanted, valid: Valid) 
     """The Struct that the decoder would make of an event if it took all that is valid."""
     values = {}
     for place, name in enumerate(layout.names[valid.kind]):
-        if name in valid.fields:
+        if name is not None and name in valid.fields:
             value = valid.fields[name]
-            if name == "traits":
+            if name == "traits" and isinstance(structs.traits, type):
                 value = structs.traits(**{f"f{i}": value[t] for i, t in enumerate(wanted.traits) if t in value})
             values[f"f{place}"] = value
     return structs.types[valid.kind](**values)

@@ -24,6 +24,9 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 #: Bytes per block in which opening brackets are counted: 128 lanes of 8, so that a byte of a lane cannot overflow.
 _BLOCK = 1024
+#: msgspec reads exponents up to 99,999 only. A number that is wrong for it has 100,000 digits to make up for its
+#: exponent, so longer messages than this are not for it.
+LONG_MESSAGE = 65_536
 #: Below this many messages a loop in Python is faster than setting up arrays.
 _FEW = 12
 
@@ -70,10 +73,11 @@ def may_join(messages: Sequence[bytes], joined: bytes) -> bool:
     if n < _FEW:
         # Slices, because a message may be empty.
         return is_utf8(joined) and all(
-            message[:1] == b"{" and message[-1:] == b"}" and not is_too_deep(message) for message in messages
+            message[:1] == b"{" and message[-1:] == b"}" and len(message) <= LONG_MESSAGE and not is_too_deep(message)
+            for message in messages
         )
     lengths = np.fromiter(map(len, messages), np.int64, n)
-    if int(lengths.min()) < 2:
+    if int(lengths.min()) < 2 or int(lengths.max()) > LONG_MESSAGE:
         return False
     data = np.frombuffer(joined, np.uint8)
     ends = np.cumsum(lengths + 1)  # where the next message starts; the newline is one before

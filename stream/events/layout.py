@@ -1,4 +1,4 @@
-"""Where each field stands: all kinds share one order of fields, so a column of a mixed batch is one stride of a list."""
+"""Where each field stands: all kinds share one order, so a column of a mixed batch is one stride of a list."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def rows_of(columns: Mapping[Kind, Sequence[str]], kinds: Iterable[Kind]) -> lis
 
 def _rows(wanted: Wanted, kinds: Sequence[Kind]) -> list[dict[Kind, str]]:
     """All rows of all matrices, and of the fields that are required."""
-    parts = [
+    parts: list[Mapping[Kind, Sequence[str]]] = [
         {kind: [name for name, _ in k.tests] for kind, k in wanted.kinds.items()},
         {kind: k.numbers for kind, k in wanted.kinds.items()},
         {kind: k.hashes for kind, k in wanted.kinds.items()},

@@ -7,9 +7,12 @@ given twice, an action not met before, a timestamp at the very edge of its range
 
 from __future__ import annotations
 
+import functools
+import operator
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,11 +34,14 @@ from stream.events.columns import Wanted
 from stream.events.layout import Layout, field_type
 from stream.instants import PLAIN_INSTANT_PATTERN
 
-_EVENT_ID = Annotated[str, Meta(min_length=1, max_length=EVENT_ID_LENGTH)]
-_CUSTOMER_ID = Annotated[str, Meta(min_length=1, max_length=CUSTOMER_ID_LENGTH)]
-_ORDER_ID = Annotated[str, Meta(min_length=1, max_length=ORDER_ID_LENGTH)]
-_TOTAL = Annotated[float, Meta(ge=0, le=NUMBER_LIMIT)]
-_TIME = Union[Annotated[int, Meta(ge=0, le=LAST_INSTANT)], Annotated[str, Meta(pattern=PLAIN_INSTANT_PATTERN)]]
+#: All that is required but ``action``, which is another thing in each kind.
+_REQUIRED: dict[str, Any] = {
+    "event_id": Annotated[str, Meta(min_length=1, max_length=EVENT_ID_LENGTH)],
+    "customer_id": Annotated[str, Meta(min_length=1, max_length=CUSTOMER_ID_LENGTH)],
+    "timestamp": Annotated[int, Meta(ge=0, le=LAST_INSTANT)] | Annotated[str, Meta(pattern=PLAIN_INSTANT_PATTERN)],
+    "order_id": Annotated[str, Meta(min_length=1, max_length=ORDER_ID_LENGTH)],
+    "total": Annotated[float, Meta(ge=0, le=NUMBER_LIMIT)],
+}
 _TEXT = Annotated[str, Meta(max_length=TEXT_LENGTH)]
 _TYPES: dict[FieldType, Any] = {
     FieldType.NUMBER: Annotated[float, Meta(ge=-NUMBER_LIMIT, le=NUMBER_LIMIT)],
@@ -43,7 +49,7 @@ _TYPES: dict[FieldType, Any] = {
     FieldType.BOOLEAN: bool,
 }
 #: Lists and objects are read only to be passed over.
-_TRAIT = Union[float, _TEXT, bool, None, list, dict, msgspec.UnsetType]  # type: ignore[type-arg]
+_TRAIT: Any = float | _TEXT | bool | None | list[Any] | dict[str, Any] | msgspec.UnsetType
 
 #: Fields whose text must match a pattern. A set of words is checked 10 times faster than a pattern, and gives one and
 #: the same object for the same word: so what was met before is a word, and what is new goes the careful way once.
@@ -58,6 +64,12 @@ FIRST_WORDS: dict[tuple[Kind, str], tuple[str, ...]] = {
 #: With more different words than this the pattern is cheaper than making Structs over and over.
 WORDS_KEPT = 256
 
+#: Names that msgspec refuses for a field. Traits with such names are read into a dictionary.
+_UNSPEAKABLE = re.compile(r'[\x00-\x1f"\\]')
+
+#: The key of a place that takes nothing from the message. Should an event have it, it goes the careful way.
+_NO_KEY = "~{}"
+
 Words = Mapping[tuple[Kind, str], Collection[str]]
 
 
@@ -67,7 +79,7 @@ class Structs:
 
     decoder: msgspec.json.Decoder[Any]
     types: Mapping[Kind, type[msgspec.Struct]]
-    traits: type[msgspec.Struct]
+    traits: Any  # a Struct of the wanted ones, or a dictionary
 
 
 def make_structs(wanted: Wanted, layout: Layout, words: Words) -> Structs:
@@ -75,29 +87,20 @@ def make_structs(wanted: Wanted, layout: Layout, words: Words) -> Structs:
 
     ``words`` are those known so far of the fields in `WORD_PATTERNS`.
     """
-    traits = msgspec.defstruct(
-        "Traits",
-        [(f"f{i}", _TRAIT, msgspec.UNSET) for i in range(len(wanted.traits))],
-        rename={f"f{i}": name for i, name in enumerate(wanted.traits)},
-        gc=False,
-        eq=False,
-    )
+    traits = _make_traits(wanted)
     mixed = len(layout.names) > 1
     types = {}
     for kind, names in layout.names.items():
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-        keys = {}
+        keys: dict[str, str] = {}
         for place, name in enumerate(names):
             attribute = f"f{place}"
-            keys[attribute] = name
-            if name == "type" and mixed:
-                # The tag itself is not kept, so its place has the kind as a constant.
-                fields.append((attribute, Literal[int(kind)], int(kind)))
+            if name is None or (name == "type" and mixed):
+                # An empty place takes nothing. The tag is not kept by msgspec, so its place has the kind as a constant.
                 keys[attribute] = _NO_KEY.format(place)
-            elif name is None:
-                fields.append((attribute, None, None))
-                keys[attribute] = _NO_KEY.format(place)
+                fields.append((attribute, None, None) if name is None else (attribute, Literal[int(kind)], int(kind)))
             else:
+                keys[attribute] = name
                 fields.append((attribute, *_field(wanted, kind, name, traits, words)))
         types[kind] = msgspec.defstruct(
             kind.name.title(),
@@ -109,37 +112,38 @@ def make_structs(wanted: Wanted, layout: Layout, words: Words) -> Structs:
             gc=False,  # holds nothing that could point back at it
             eq=False,
         )
-    return Structs(msgspec.json.Decoder(Union[tuple(types.values())]), types, traits)
+    return Structs(msgspec.json.Decoder(functools.reduce(operator.or_, types.values())), types, traits)
 
 
-#: The key of a place that takes nothing from the message. Should an event have it, it goes the careful way.
-_NO_KEY = "~{}"
+def _make_traits(wanted: Wanted) -> Any:
+    """The type of traits: a Struct of the wanted ones, ``f0`` and so on."""
+    if any(_UNSPEAKABLE.search(name) for name in wanted.traits):
+        return dict[str, _TRAIT]
+    return msgspec.defstruct(
+        "Traits",
+        [(f"f{i}", _TRAIT, msgspec.UNSET) for i in range(len(wanted.traits))],
+        rename={f"f{i}": name for i, name in enumerate(wanted.traits)},
+        gc=False,
+        eq=False,
+    )
 
 
-def _field(
-    wanted: Wanted, kind: Kind, name: str, traits: type[msgspec.Struct], words: Words
-) -> tuple[Any] | tuple[Any, Any]:
+def _field(wanted: Wanted, kind: Kind, name: str, traits: Any, words: Words) -> tuple[Any] | tuple[Any, Any]:
     """A field's type, and its default where it may be missing."""
-    match name:
-        case "event_id":
-            return (_EVENT_ID,)
-        case "customer_id":
-            return (_CUSTOMER_ID,)
-        case "timestamp":
-            return (_TIME,)
-        case "type":
-            return Literal[kind.word] | None, None
-        case "traits":
-            return traits | None, None
-        case "order_id":
-            return (_ORDER_ID,)
-        case "total":
-            return (_TOTAL,)
-        case "action":
-            return (_word_type(kind, name, words),)
-        case "currency":
-            return _word_type(kind, name, words) | None, None
-    return _TYPES[field_type(wanted, kind, name)] | None, None
+    if name in _REQUIRED:
+        return (_REQUIRED[name],)
+    if name == "action":
+        return (_word_type(kind, name, words),)
+    optional: Any
+    if name == "type":
+        optional = Literal[(kind.word,)]
+    elif name == "traits":
+        optional = traits
+    elif (kind, name) in WORD_PATTERNS:
+        optional = _word_type(kind, name, words)
+    else:
+        optional = _TYPES[field_type(wanted, kind, name)]
+    return optional | None, None
 
 
 def _word_type(kind: Kind, name: str, words: Words) -> Any:

@@ -35,7 +35,7 @@ def answer(test: TextTest, text: str) -> bool:
     raise ValueError(f"unknown test {test.op!r}")
 
 
-class TestTable(dict[str | None, int]):
+class AnswerTable(dict[str | None, int]):
     """From a field's text to the answers of its tests, bit ``i`` for test ``i``. A missing field answers 0."""
 
     def __init__(self, tests: Sequence[TextTest]) -> None:
@@ -43,6 +43,7 @@ class TestTable(dict[str | None, int]):
             raise ValueError(f"{len(tests)} tests of one field: the answers fill 64 bits")
         super().__init__({None: 0})
         self._tests = tuple(tests)
+        self._mask("")  # an unknown op shall raise here, not in the stream
         literals = {text for test in tests if test.op in _LITERAL_OPS for text in test.texts}
         self.update((text, self._mask(text)) for text in literals)
         # Where texts are only compared with literals, every other text has the same answers.

@@ -69,7 +69,7 @@ class Valid:
     fields: Mapping[str, Any]
 
 
-class _Problem(Exception):
+class _FieldError(Exception):
     """What is wrong with one copy of one field."""
 
     def __init__(self, code: Code, text: str) -> None:
@@ -77,8 +77,11 @@ class _Problem(Exception):
         self.code = code
 
 
-def judge(wanted: Wanted, layout: Layout, message: bytes) -> Valid | Refusal:
-    """What the contract says about ``message``, which must be of one of the kinds of ``layout``."""
+def judge(wanted: Wanted, layout: Layout, message: bytes | None) -> Valid | Refusal:
+    """What the contract says about ``message``, which must be of one of the kinds of ``layout``.
+
+    A record without a value (None) is an empty message.
+    """
     pairs = _parse(message)
     if isinstance(pairs, Refusal):
         return pairs
@@ -87,25 +90,25 @@ def judge(wanted: Wanted, layout: Layout, message: bytes) -> Valid | Refusal:
         copies.setdefault(name, []).append(value)
     try:
         kind = _kind(copies.get("type", []), layout)
-    except _Problem as problem:
+    except _FieldError as problem:
         return Refusal(problem.code, str(problem))
     fields: dict[str, Any] = {}
-    problems: list[_Problem] = []
+    problems: list[_FieldError] = []
     required = {"event_id", "customer_id", "timestamp", *REQUIRED_FIELDS[kind]}
-    for name in layout.names[kind]:
-        if name is None or name == "type":
+    for name in filter(None, layout.names[kind]):
+        if name == "type":
             continue
         try:
             value = None
             for copy in copies.get(name, ()):
                 value = _value(wanted, kind, name, copy, required=name in required)
-        except _Problem as problem:
+        except _FieldError as problem:
             problems.append(problem)
             continue
         if value is not None:
             fields[name] = value
         elif name in required:
-            problems.append(_Problem(Code.MISSING_FIELD, f"`{name}` is missing"))
+            problems.append(_FieldError(Code.MISSING_FIELD, f"`{name}` is missing"))
     if not problems:
         return Valid(kind, fields)
     reasons = [str(problem) for problem in problems[:_PROBLEMS_SHOWN]]
@@ -114,7 +117,7 @@ def judge(wanted: Wanted, layout: Layout, message: bytes) -> Valid | Refusal:
     return Refusal(problems[0].code, "; ".join(reasons))
 
 
-def _parse(message: bytes) -> _Pairs | Refusal:
+def _parse(message: bytes | None) -> _Pairs | Refusal:
     """The object in ``message``, or why it holds none."""
     if not message or message.isspace():
         return Refusal(Code.NOT_JSON, "the message is empty")
@@ -152,6 +155,8 @@ def _syntax_refusal(error: str, text: str) -> Refusal:
     """A refusal from msgspec's words about a broken text."""
     match = _AT_BYTE.match(error)
     what, where = (match[1], f" at byte {match[2]}") if match else ("it ends too early", "")
+    if match and what == "trailing characters":
+        where = f" at byte {int(match[2]) - 1}"  # msgspec has stepped over the first of them
     try:
         # Python's own reader lets lone surrogates pass and stops at every other fault.
         _load(text)
@@ -164,26 +169,26 @@ def _kind(copies: list[Any], layout: Layout) -> Kind:
     """The kind by the copies of ``type``, of which the last counts and none may be wrong."""
     if len(layout.names) > 1:
         if not copies:
-            raise _Problem(Code.MISSING_FIELD, "`type` is missing: it must say click, purchase or email")
+            raise _FieldError(Code.MISSING_FIELD, "`type` is missing: it must say click, purchase or email")
         for copy in copies:
             if _type_name(copy) != "text":
-                raise _Problem(Code.WRONG_TYPE, f"`type`: expected text, got {_type_name(copy)}")
+                raise _FieldError(Code.WRONG_TYPE, f"`type`: expected text, got {_type_name(copy)}")
             if copy not in KINDS:
-                raise _Problem(Code.UNKNOWN_KIND, f"`type`: expected click, purchase or email, got {_quote(copy)}")
+                raise _FieldError(Code.UNKNOWN_KIND, f"`type`: expected click, purchase or email, got {_quote(copy)}")
         return KINDS[copies[-1]]
     (only,) = layout.names
     for copy in copies:
         if copy is not None and _type_name(copy) != "text":
-            raise _Problem(Code.WRONG_TYPE, f"`type`: expected text, got {_type_name(copy)}")
+            raise _FieldError(Code.WRONG_TYPE, f"`type`: expected text, got {_type_name(copy)}")
         if copy is not None and copy != only.word:
-            raise _Problem(
+            raise _FieldError(
                 Code.WRONG_KIND, f"`type`: the topic {only.topic} carries {only.word} events, got {_quote(copy)}"
             )
     return only
 
 
 def _value(wanted: Wanted, kind: Kind, name: str, copy: Any, *, required: bool) -> Any:
-    """The value of one copy of a field; None for null where that means missing. Raises `_Problem`."""
+    """The value of one copy of a field; None for null where that means missing. Raises `_FieldError`."""
     if copy is None and not required:
         return None
     if name == "timestamp":
@@ -192,7 +197,7 @@ def _value(wanted: Wanted, kind: Kind, name: str, copy: Any, *, required: bool) 
         return _traits(wanted, copy)
     expected = FieldType.TEXT if name in FIRST else field_type(wanted, kind, name)
     if _type_name(copy) != _TYPE_NAMES[expected]:
-        raise _Problem(Code.WRONG_TYPE, f"`{name}`: expected {_TYPE_NAMES[expected]}, got {_type_name(copy)}")
+        raise _FieldError(Code.WRONG_TYPE, f"`{name}`: expected {_TYPE_NAMES[expected]}, got {_type_name(copy)}")
     match expected:
         case FieldType.NUMBER:
             return _number(name, copy)
@@ -206,52 +211,52 @@ def _number(name: str, copy: _Number) -> float:
     least = 0.0 if name == "total" else -NUMBER_LIMIT
     if not least <= value <= NUMBER_LIMIT:
         limits = "from 0 to 1e11" if name == "total" else "from -1e11 to 1e11"
-        raise _Problem(Code.OUT_OF_RANGE, f"`{name}`: expected a number {limits}, got {_clip(copy)}")
+        raise _FieldError(Code.OUT_OF_RANGE, f"`{name}`: expected a number {limits}, got {_clip(copy)}")
     return value
 
 
 def _check_text(kind: Kind, name: str, copy: str) -> None:
     longest = _LENGTHS.get(name, TEXT_LENGTH)
     if len(copy) > longest:
-        raise _Problem(Code.WRONG_LENGTH, f"`{name}`: at most {longest} characters are allowed, got {len(copy)}")
+        raise _FieldError(Code.WRONG_LENGTH, f"`{name}`: at most {longest} characters are allowed, got {len(copy)}")
     if name in _LENGTHS and not copy:
-        raise _Problem(Code.WRONG_LENGTH, f"`{name}` is empty")
+        raise _FieldError(Code.WRONG_LENGTH, f"`{name}` is empty")
     pattern = WORD_PATTERNS.get((kind, name))
     if pattern is not None and re.fullmatch(pattern, copy) is None:
         form = "three capital letters" if name == "currency" else "a word such as page_view (a-z, 0-9, _, at most 64)"
-        raise _Problem(Code.BAD_VALUE, f"`{name}`: expected {form}, got {_quote(copy)}")
+        raise _FieldError(Code.BAD_VALUE, f"`{name}`: expected {form}, got {_quote(copy)}")
     if name == "action" and kind is Kind.EMAIL and copy not in KNOWN_ACTIONS[kind]:
         words = ", ".join(KNOWN_ACTIONS[kind])
-        raise _Problem(Code.BAD_VALUE, f"`{name}`: expected one of {words}, got {_quote(copy)}")
+        raise _FieldError(Code.BAD_VALUE, f"`{name}`: expected one of {words}, got {_quote(copy)}")
 
 
 def _timestamp(copy: Any) -> int:
     if isinstance(copy, _Number):
         if not copy.removeprefix("-").isdigit():
-            raise _Problem(
+            raise _FieldError(
                 Code.BAD_TIMESTAMP, f"`timestamp`: expected whole milliseconds without . and e, got {_clip(copy)}"
             )
         # No instant has more digits, and int() is slow with very many.
         value = int(copy) if len(copy) <= len(str(LAST_INSTANT)) else -1
         if not 0 <= value <= LAST_INSTANT:
-            raise _Problem(
+            raise _FieldError(
                 Code.BAD_TIMESTAMP, f"`timestamp`: expected milliseconds from 1970 to 9999, got {_clip(copy)}"
             )
         return value
     if not isinstance(copy, str):
-        raise _Problem(
+        raise _FieldError(
             Code.WRONG_TYPE, f"`timestamp`: expected milliseconds or RFC 3339 text, got {_type_name(copy)}"
         )
     try:
         return parse_instant(copy)
     except ValueError as error:
-        raise _Problem(Code.BAD_TIMESTAMP, f"`timestamp`: {error}, got {_quote(copy)}") from None
+        raise _FieldError(Code.BAD_TIMESTAMP, f"`timestamp`: {error}, got {_quote(copy)}") from None
 
 
 def _traits(wanted: Wanted, copy: Any) -> dict[str, Any]:
     """The wanted traits that count; what cannot be kept is as if it were not carried."""
     if not isinstance(copy, _Pairs):
-        raise _Problem(Code.WRONG_TYPE, f"`traits`: expected an object, got {_type_name(copy)}")
+        raise _FieldError(Code.WRONG_TYPE, f"`traits`: expected an object, got {_type_name(copy)}")
     carried: dict[str, Any] = dict(copy)  # the last copy counts
     traits = {}
     for name in wanted.traits:

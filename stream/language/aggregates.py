@@ -19,7 +19,6 @@ _OVER_FIELDS = (Function.SUM, Function.AVG, Function.MIN, Function.MAX, Function
 _OVER_NUMBERS = (Function.SUM, Function.AVG, Function.MIN, Function.MAX)
 _OVER_EITHER = (Function.FIRST, Function.LAST)
 _WINDOWED = (Function.COUNT, *_OVER_FIELDS)
-_TYPES = {FieldType.NUMBER: Type.NUMBER, FieldType.TEXT: Type.TEXT, FieldType.BOOLEAN: Type.BOOLEAN}
 _MIN_WINDOW_MS = UNITS["s"]
 _MIN_HORIZON_MS = UNITS["h"]
 
@@ -167,7 +166,7 @@ def _type(function: Function, subject: _Subject) -> Type:
     if function is Function.GAP:
         return Type.DURATION
     if function in _OVER_EITHER:
-        return Type.INSTANT if subject.type is None else _TYPES[subject.type]
+        return Type.INSTANT if subject.type is None else Type(subject.type.value)
     return Type.NUMBER
 
 

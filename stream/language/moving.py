@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from stream.language.canonical import text
 from stream.language.tree import Aggregate, Exists, Expression, Function, Since
+from stream.language.types import MIRRORED
 
 
 def is_moving(expression: Expression) -> bool:
@@ -28,9 +29,6 @@ def presence(moving: Expression) -> str:
 def both_move(op: str, left: Expression, right: Expression) -> str:
     """What to say of ``left op right`` where both change continuously."""
     if isinstance(left, Since) and isinstance(right, Since):
-        opposite = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
-        return (
-            "both sides change at every moment; compare the instants: "
-            f"`{text(left.instant)} {opposite} {text(right.instant)}`"
-        )
+        instants = f"`{text(left.instant)} {MIRRORED[op]} {text(right.instant)}`"
+        return f"both sides change at every moment; compare the instants: {instants}"
     return "both sides change at every moment, and only one may: compare with a constant or an aggregate"

@@ -29,7 +29,7 @@ from stream.language.tree import (
     TextMatch,
     Type,
 )
-from stream.language.types import ORDER, type_of
+from stream.language.types import MIRRORED, ORDER, type_of
 
 Range = tuple[float, float]
 Term = tuple[Expression, bool]  # a condition, and whether it is asked to hold or to fail
@@ -39,7 +39,6 @@ _NOT_NEGATIVE: Range = (0.0, math.inf)
 _NUMERIC = (Type.NUMBER, Type.DURATION, Type.INSTANT)
 _NEVER_NULL = (Function.COUNT, Function.SUM, Function.DISTINCT)
 _WHOLE = (Function.COUNT, Function.DISTINCT)
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COMPLEMENT = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
 
@@ -256,7 +255,7 @@ def _note(facts: _Facts, condition: Expression, *, holds: bool) -> None:
         case Compare(op=op, right=Literal() as literal):
             _note_comparison(facts, op, literal, holds=holds)
         case Compare(op=op, left=Literal() as literal):
-            _note_comparison(facts, _MIRRORED[op], literal, holds=holds)
+            _note_comparison(facts, MIRRORED[op], literal, holds=holds)
         case In(literals=literals, negated=negated):
             keys = {(literal.type, literal.value) for literal in literals}
             if negated == holds:
@@ -323,7 +322,7 @@ def _compare_ranges(
 ) -> bool | None:
     (a, b), (c, d) = range_of(left, kind), range_of(right, kind)
     if op in (">", ">="):
-        (a, b), (c, d), op = (c, d), (a, b), _MIRRORED[op]
+        (a, b), (c, d), op = (c, d), (a, b), MIRRORED[op]
     if op == "<":
         holds, fails = a < d, b >= c
     elif op == "<=":

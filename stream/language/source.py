@@ -17,6 +17,7 @@ from typing import Final
 import yaml
 
 from stream.language.yaml_mistakes import NO_TAGS, YamlError, explain
+from stream.language.yaml_scanner import TabScanner
 
 MAX_CHARACTERS: Final = 1_048_576
 MAX_NESTING: Final = 30
@@ -89,7 +90,7 @@ class Scalar:
                 if length:
                     character = chr(int(self.raw[begin + 2 : index], 16))
                 else:
-                    character = yaml.SafeLoader.ESCAPE_REPLACEMENTS.get(code, " ")  # else an escaped line break
+                    character = TabScanner.ESCAPE_REPLACEMENTS.get(code, " ")  # else an escaped line break
             if high_surrogate and "\udc00" <= character <= "\udfff":
                 high_surrogate = False
                 continue  # the second half of a character that was counted already
@@ -136,7 +137,7 @@ def read(text: str) -> Mapping:
     if len(text) > MAX_CHARACTERS:
         raise YamlError(0, f"the file is larger than {MAX_CHARACTERS:,} characters")
     try:
-        loader = yaml.SafeLoader(text)
+        loader = TabScanner(text)
     except yaml.reader.ReaderError as error:
         raise explain(error, text) from None
     try:
@@ -153,7 +154,7 @@ def read(text: str) -> Mapping:
 class _Composer:
     """Events → nodes: anchors and aliases resolved, nesting bounded, tags refused."""
 
-    def __init__(self, loader: yaml.SafeLoader, text: str) -> None:
+    def __init__(self, loader: TabScanner, text: str) -> None:
         self._loader = loader
         self._text = text
         self._anchors: dict[str, Node | None] = {}  # None while the node is being read

@@ -26,6 +26,9 @@ Place = TypingLiteral["left", "operator", "right"]
 
 ORDER = frozenset(("<", "<=", ">", ">="))
 
+#: What a comparison becomes when its sides change places.
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
 _NUMBER, _DURATION, _INSTANT = Type.NUMBER, Type.DURATION, Type.INSTANT
 _TEXT, _BOOLEAN, _TRAIT = Type.TEXT, Type.BOOLEAN, Type.TRAIT
 

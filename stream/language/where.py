@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.contract import COMMON_FIELDS, UNREAD_FIELDS, FieldType, Kind
+from stream.contract import COMMON_FIELDS, UNREAD_FIELDS, Kind
 from stream.language.expression_state import ExpressionState
 from stream.language.ranges import verdict
 from stream.language.suggest import did_you_mean
@@ -24,11 +24,9 @@ from stream.language.syntax import (
     Truth,
 )
 from stream.language.tree import And, Compare, Exists, Expression, Field, In, Literal, Not, Or, TextMatch, Type
-from stream.language.types import NAMES, comparison_mismatch
+from stream.language.types import MIRRORED, NAMES, comparison_mismatch
 
 _EXAMPLE = '`price > 10`, `action in [...]`, `category contains "shoe"`'
-_TYPES = {FieldType.NUMBER: Type.NUMBER, FieldType.TEXT: Type.TEXT, FieldType.BOOLEAN: Type.BOOLEAN}
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 
 class WhereCheck:
@@ -72,10 +70,10 @@ class WhereCheck:
         return self._state.join(junction, checked, self._kind)
 
     def _relation(self, node: Relation) -> Expression | None:
-        if not isinstance(node.left, Name) and isinstance(node.right, Name) and node.op in _MIRRORED:
+        if not isinstance(node.left, Name) and isinstance(node.right, Name) and node.op in MIRRORED:
             self._state.error(
                 node.left.at,
-                f"within `where` the field stands on the left: `{node.right.name} {_MIRRORED[node.op]} ...`",
+                f"within `where` the field stands on the left: `{node.right.name} {MIRRORED[node.op]} ...`",
             )
             return None
         field = self._field(node.left)
@@ -145,7 +143,7 @@ class WhereCheck:
         if isinstance(node, Name):
             kind = self._fields.get(node.name)
             if kind is not None:
-                return Field(node.name, _TYPES[kind])
+                return Field(node.name, Type(kind.value))
             self._state.error(node.at, self._unknown_field(node.name))
         elif isinstance(node, Dotted):
             self._state.error(node.at, f"within `where` a field stands by its name alone: `{node.field}`")

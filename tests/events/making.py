@@ -1,4 +1,4 @@
-"""Raw events for the tests: JSON texts piece by piece, so that a key may come twice and a number be written in any way."""
+"""Raw events for the tests, made piece by piece: a key may come twice, a number be written in any way."""
 
 from __future__ import annotations
 

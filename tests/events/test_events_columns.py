@@ -13,7 +13,7 @@ from stream.contract import FieldType, Kind, hash64
 from stream.events import texts as texts_module
 from stream.events.columns import Columns, KindColumns, TextTest, Wanted, concatenate
 from stream.events.decoder import Decoder
-from stream.events.texts import HashTable, TestTable, answer, hash_texts
+from stream.events.texts import AnswerTable, HashTable, answer, hash_texts
 from tests.events.making import message, same, shop_events, some
 
 
@@ -108,12 +108,12 @@ def test_sixty_four_tests_of_one_field() -> None:
     columns = click(KindColumns(tests=(("device", tests),)), {"device": "63"}, {"device": "0"}, {"device": "64"})
     assert columns.tests.tolist() == [[1 << 63, 1, 0]]
     with pytest.raises(ValueError, match="65 tests"):
-        TestTable((*tests, TextTest("exists")))
+        AnswerTable((*tests, TextTest("exists")))
 
 
 def test_an_unknown_test_is_an_error() -> None:
     with pytest.raises(ValueError, match="like"):
-        TestTable([TextTest("like", ("a",))])
+        AnswerTable([TextTest("like", ("a",))])
 
 
 def test_hashes_and_texts() -> None:
@@ -128,8 +128,8 @@ def test_hashes_and_texts() -> None:
 
 def test_tables_stay_small_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts_module, "TEXTS_KEPT", 50)
-    table = TestTable([TextTest("contains", ("7",)), TextTest("==", ("x",))])
-    equal = TestTable([TextTest("!=", ("x",))])
+    table = AnswerTable([TextTest("contains", ("7",)), TextTest("==", ("x",))])
+    equal = AnswerTable([TextTest("!=", ("x",))])
     hashes = HashTable()
     for start in range(0, 500, 20):
         texts = [str(i) for i in range(start, start + 20)] + [None, "x"]
@@ -144,7 +144,7 @@ def test_tables_stay_small_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hash_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts_module, "hash64", lambda _: 0)
-    monkeypatch.setattr(texts_module.xxhash, "xxh3_64_digest", lambda _: bytes(8))
+    monkeypatch.setattr("xxhash.xxh3_64_digest", lambda _: bytes(8))
     assert HashTable().look_up(["a", None]).tolist() == [1, 0]
     assert hash_texts(["a"]).tolist() == [1]
 
@@ -239,8 +239,14 @@ def test_no_messages_at_all() -> None:
         assert columns.texts == [[]]
 
 
+def test_a_record_without_a_value_is_an_empty_message() -> None:
+    columns, rejections = Decoder(some()).decode(Kind.CLICK, [message(Kind.CLICK), None, message(Kind.CLICK)])
+    assert columns.source.tolist() == [0, 2]
+    assert [(r.index, r.reason) for r in rejections] == [(1, "the message is empty")]
+
+
 def test_names_that_python_would_not_like() -> None:
-    declared = {name: FieldType.TEXT for name in ("class", "__init__", "f0", "kind", "Traits", "_x")}
+    declared = dict.fromkeys(("class", "__init__", "f0", "kind", "Traits", "_x"), FieldType.TEXT)
     wanted = Wanted({Kind.CLICK: KindColumns(texts=tuple(declared))}, ("f0", "", "self", "~4"), {Kind.CLICK: declared})
     event = {name: name.upper() for name in declared}
     text = json.loads(message(Kind.CLICK, traits={"": 1, "self": 2, "~4": 3})) | event

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.contract import Kind
@@ -35,6 +35,7 @@ from stream.language.tree import (
     Trait,
     Type,
 )
+from tests.effort import examples
 
 FIELDS = {"click": {"paid": "boolean", "score": "number"}}
 
@@ -71,6 +72,7 @@ CANONICAL = {
         'sum(purchase.total where currency in ["EUR", "USD"], 90d) > 0.1'
     ),
     "count(click where category not in []) > 1": "count(click where category not in []) > 1",
+    "count(click where paid and not (paid)) > 1": "count(click where paid and not paid) > 1",
     "p_buy(purchase,13w) < 2e-1": "p_buy(purchase, 91d) < 0.2",
     "30m<=since(last(click))": "30m <= since(last(click))",
     "trait('a\"b') == 'it'": 'trait(\'a"b\') == "it"',
@@ -103,14 +105,13 @@ CANONICAL = {
     "not trait('x') in ['a']": 'not trait("x") in ["a"]',
     "member('above') and trait('x') starts_with 'a'": 'member("above") and trait("x") starts_with "a"',
     "last(click)after last(purchase)+1h": "last(click) after last(purchase) + 1h",
-    "first(click.price) before_1 or never(click)": None,
     "last(click)\n before\tfirst(email)": "last(click) before first(email)",
     "since(last(click)-1d) > trait('days')*1d": 'since(last(click) - 1d) > trait("days") * 1d',
     "gap(click) > 0s": "gap(click) > 0d",
 }
 
 
-@pytest.mark.parametrize(("written", "canonical"), [pair for pair in CANONICAL.items() if pair[1] is not None])
+@pytest.mark.parametrize(("written", "canonical"), CANONICAL.items())
 def test_canonical_text(written: str, canonical: str) -> None:
     tree = read_condition(written)
     assert text(tree) == canonical
@@ -149,6 +150,16 @@ _price, _score = Field("price", Type.NUMBER), Field("score", Type.NUMBER)
 _category, _paid = Field("category", Type.TEXT), Field("paid", Type.BOOLEAN)
 
 
+def _brief(strategy: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    """The same strategy with a short ``repr``: Hypothesis writes it out, again within each that uses it."""
+
+    @st.composite
+    def trees(draw: st.DrawFn) -> Expression:
+        return draw(strategy)
+
+    return trees()
+
+
 def _joined(junction: type[And] | type[Or], operands: list[Expression]) -> Expression:
     flat: list[Expression] = []
     for operand in operands:
@@ -168,16 +179,18 @@ def _logic(base: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]
     )
 
 
-_where: st.SearchStrategy[Expression] = _logic(
-    st.one_of(
-        st.builds(Compare, _comparison, st.sampled_from([_price, _score]), _numbers),
-        st.builds(Compare, st.sampled_from(["==", "!="]), st.just(_category), _text_literals),
-        st.builds(In, st.just(_category), st.lists(_text_literals, max_size=3).map(tuple), st.booleans()),
-        st.builds(In, st.just(_price), st.lists(_numbers, max_size=3).map(tuple), st.booleans()),
-        st.builds(TextMatch, _match, st.just(_category), _texts),
-        st.builds(Exists, st.sampled_from([_price, _category, _paid])),
-        st.just(_paid),
-        st.builds(Compare, st.just("=="), st.just(_paid), _booleans),
+_where = _brief(
+    _logic(
+        st.one_of(
+            st.builds(Compare, _comparison, st.sampled_from([_price, _score]), _numbers),
+            st.builds(Compare, st.sampled_from(["==", "!="]), st.just(_category), _text_literals),
+            st.builds(In, st.just(_category), st.lists(_text_literals, max_size=3).map(tuple), st.booleans()),
+            st.builds(In, st.just(_price), st.lists(_numbers, max_size=3).map(tuple), st.booleans()),
+            st.builds(TextMatch, _match, st.just(_category), _texts),
+            st.builds(Exists, st.sampled_from([_price, _category, _paid])),
+            st.just(_paid),
+            st.builds(Compare, st.just("=="), st.just(_paid), _booleans),
+        )
     )
 )
 
@@ -198,63 +211,73 @@ def _aggregates(
 
 
 _trait_values = _texts.filter(bool).map(Trait)
-_instants = st.recursive(
-    st.one_of(_aggregates(Function.FIRST, None, Type.INSTANT), _aggregates(Function.LAST, None, Type.INSTANT)),
-    lambda inner: st.builds(Arithmetic, st.sampled_from("+-"), inner, _durations, st.just(Type.INSTANT)),
-    max_leaves=3,
+_instants = _brief(
+    st.recursive(
+        st.one_of(_aggregates(Function.FIRST, None, Type.INSTANT), _aggregates(Function.LAST, None, Type.INSTANT)),
+        lambda inner: st.builds(Arithmetic, st.sampled_from("+-"), inner, _durations, st.just(Type.INSTANT)),
+        max_leaves=3,
+    )
 )
-_number_values: st.SearchStrategy[Expression] = st.recursive(
+_number_values = _brief(
+    st.recursive(
+        st.one_of(
+            _numbers,
+            _aggregates(Function.COUNT, None, Type.NUMBER, windowed=True),
+            _aggregates(Function.SUM, "price", Type.NUMBER, windowed=True),
+            _aggregates(Function.LAST, "score", Type.NUMBER),
+        ),
+        lambda inner: st.builds(
+            Arithmetic, st.sampled_from("+-*/"), inner, st.one_of(inner, _trait_values), st.just(Type.NUMBER)
+        ),
+        max_leaves=5,
+    )
+)
+_duration_values = _brief(
     st.one_of(
-        _numbers,
-        _aggregates(Function.COUNT, None, Type.NUMBER, windowed=True),
-        _aggregates(Function.SUM, "price", Type.NUMBER, windowed=True),
-        _aggregates(Function.LAST, "score", Type.NUMBER),
-    ),
-    lambda inner: st.builds(
-        Arithmetic, st.sampled_from("+-*/"), inner, st.one_of(inner, _trait_values), st.just(Type.NUMBER)
-    ),
-    max_leaves=5,
-)
-_duration_values: st.SearchStrategy[Expression] = st.one_of(
-    _durations,
-    _aggregates(Function.GAP, None, Type.DURATION),
-    st.builds(Arithmetic, st.just("-"), _instants, _instants, st.just(Type.DURATION)),
-    st.builds(Arithmetic, st.just("*"), _number_values, _durations, st.just(Type.DURATION)),
-    st.builds(Arithmetic, st.just("*"), _durations, _trait_values, st.just(Type.DURATION)),
+        _durations,
+        _aggregates(Function.GAP, None, Type.DURATION),
+        st.builds(Arithmetic, st.just("-"), _instants, _instants, st.just(Type.DURATION)),
+        st.builds(Arithmetic, st.just("*"), _number_values, _durations, st.just(Type.DURATION)),
+        st.builds(Arithmetic, st.just("*"), _durations, _trait_values, st.just(Type.DURATION)),
+    )
 )
 _text_values = st.one_of(_aggregates(Function.FIRST, "category", Type.TEXT), st.just(Persona()))
 _chances = st.one_of(
     _aggregates(Function.P_ALIVE, None, Type.NUMBER), _aggregates(Function.P_BUY, None, Type.NUMBER, horizon=True)
 )
-_simple_conditions: st.SearchStrategy[Expression] = st.one_of(
-    st.builds(Compare, _comparison, _number_values, _number_values),
-    st.builds(Compare, _comparison, _trait_values, st.one_of(_numbers, _text_literals, _booleans)),
-    st.builds(Compare, _comparison, _duration_values, _duration_values),
-    st.builds(Compare, _comparison, _instants, _instants),
-    st.builds(Compare, st.sampled_from(["==", "!="]), _text_values, _text_literals),
-    st.builds(Compare, _order, st.builds(Since, _instants), _duration_values),
-    st.builds(Compare, _order, _duration_values, st.builds(Since, _instants)),
-    st.builds(Compare, _order, _chances, _number_values),
-    st.builds(After, _instants, _instants),
-    st.builds(Before, _instants, _instants),
-    st.builds(In, _number_values, st.lists(_numbers, max_size=3).map(tuple), st.booleans()),
-    st.builds(In, _trait_values, st.lists(_numbers | _text_literals, max_size=3).map(tuple), st.booleans()),
-    st.builds(TextMatch, _match, st.one_of(_text_values, _trait_values), _texts),
-    st.builds(Exists, st.one_of(_number_values, _instants, _trait_values)),
-    st.just(Member("above")),
-    _trait_values,
-    _booleans,
+_simple_conditions = _brief(
+    st.one_of(
+        st.builds(Compare, _comparison, _number_values, _number_values),
+        st.builds(Compare, _comparison, _trait_values, st.one_of(_numbers, _text_literals, _booleans)),
+        st.builds(Compare, _comparison, _duration_values, _duration_values),
+        st.builds(Compare, _comparison, _instants, _instants),
+        st.builds(Compare, st.sampled_from(["==", "!="]), _text_values, _text_literals),
+        st.builds(Compare, _order, st.builds(Since, _instants), _duration_values),
+        st.builds(Compare, _order, _duration_values, st.builds(Since, _instants)),
+        st.builds(Compare, _order, _chances, _number_values),
+        st.builds(After, _instants, _instants),
+        st.builds(Before, _instants, _instants),
+        st.builds(In, _number_values, st.lists(_numbers, max_size=3).map(tuple), st.booleans()),
+        st.builds(In, _trait_values, st.lists(_numbers | _text_literals, max_size=3).map(tuple), st.booleans()),
+        st.builds(TextMatch, _match, st.one_of(_text_values, _trait_values), _texts),
+        st.builds(Exists, st.one_of(_number_values, _instants, _trait_values)),
+        st.just(Member("above")),
+        _trait_values,
+        _booleans,
+    )
 )
-_conditions = st.recursive(
-    _logic(_simple_conditions),
-    lambda inner: st.one_of(
-        st.builds(Compare, st.sampled_from(["==", "!="]), inner, inner), st.builds(Exists, inner), inner.map(Not)
-    ),
-    max_leaves=4,
+_conditions = _brief(
+    st.recursive(
+        _logic(_simple_conditions),
+        lambda inner: st.one_of(
+            st.builds(Compare, st.sampled_from(["==", "!="]), inner, inner), st.builds(Exists, inner), inner.map(Not)
+        ),
+        max_leaves=4,
+    )
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(_conditions)
 def test_canonical_text_is_read_back_as_the_equal_tree(tree: Expression) -> None:
     assert read_condition(text(tree)) == tree

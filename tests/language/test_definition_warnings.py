@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from marked import assert_problems, file_with, problems
+
+from tests.language.marked import assert_problems, file_with, problems
 
 WARNINGS = [
     (

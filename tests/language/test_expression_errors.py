@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from marked import assert_problems, file_with
+
+from tests.language.marked import assert_problems, file_with
 
 MOVES = " changes at every moment, so it may stand only directly on one side of `<`, `<=`, `>` or `>=`"
 

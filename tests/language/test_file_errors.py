@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from marked import assert_problems, problems
 
 from stream.errors import DefinitionsError, SegstreamError
 from stream.language.checker import check, load
+from tests.language.marked import assert_problems, problems
 
 VERSION = "version: 1\n"
 SEGMENTS = "segments:\n  a:\n    enter: never(purchase)\n"

@@ -1,19 +1,19 @@
-"""An error within an expression is found in the file, however YAML wrote the expression; scalars by YAML 1.2's rules."""
+"""An error within an expression is found in the file, however YAML has it; scalars by YAML 1.2."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from marked import MARK, assert_problems, problems, unmarked
 
 from stream.language.source import Lines, Scalar, read
+from tests.language.marked import MARK, assert_problems, problems, unmarked
 
 ERROR = "error: unknown kind `clik` (did you mean `click`?)"
 
 STYLES = {
     "plain": "enter: count(‸clik) > 1\n",
-    "plain on several lines": "enter: never(click) and\n      trait('x') ==   'y z'\n\n      and count(‸clik) > 1 # why\n",
+    "plain on several lines": "enter: never(click) and\n      trait('x') ==  'y'\n\n      and count(‸clik) > 1 # y\n",
     "plain with an anchor": "enter: &same   count(‸clik) > 1\n",
     "anchor on a line of its own": "enter: &same # the same again\n      count(‸clik) > 1\n",
     "single quotes": "enter: 'count(‸clik) > 1'\n",
@@ -24,11 +24,12 @@ STYLES = {
         '      and never(click)\\n\\\n      and\n      count(‸clik) > 1"\n'
     ),
     "literal block": "enter: |\n      never(click) and\n\n        count(‸clik) > 1\n",
-    "literal block with a comment": "enter: |-  # a clik, never(clik)\n      never(click) and\n      count(‸clik) > 1\n",
+    "literal block with a comment": "enter: |-  # a clik, clik\n      never(click) and\n      count(‸clik) > 1\n",
     "literal block with its indentation": "enter: |2+\n        never(click) and\n      count(‸clik) > 1\n\n",
     "folded block": "enter: >\n      never(click) and\n\n      trait('a  b') == 1 and\n        count(‸clik) > 1\n",
     "folded block, stripped": "enter: >-\n\n      count(‸clik) > 1\n",
-    "tabs within": "enter: never(click)\t and\tcount(‸clik)\t> 1\n",
+    "tabs within": "enter:\tnever(click)\t and\tcount(‸clik)\t> 1\n",
+    "tabs between lines": "enter: never(click) and\t\n      \t count(‸clik) > 1\n",
     "beyond the basic plane": "enter: trait('😀') == '😀' and count(‸clik) > 1\n",
 }
 
@@ -42,7 +43,7 @@ def test_place_in_every_style(style: str, line_break: str) -> None:
 
 def test_place_in_json() -> None:
     condition = 'trait("plän\t😀") == "x" and count(‸clik) > 1'
-    for indent in (None, 1):
+    for indent in (None, 1, "\t"):
         for ensure_ascii in (True, False):
             content = {"version": 1, "segments": {"a": {"enter": condition.replace("‸", "")}}}
             text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii)
