@@ -124,7 +124,9 @@ def replay(
 
     Exit 0 even where lines were rejected, 64 for bad definitions.
     """
-    from stream.replay.run import Outlets, json_lines
+    import orjson
+
+    from stream.replay.run import Outlets
     from stream.replay.run import replay as run
     from stream.replay.screen import closing_table, progress_bar
 
@@ -135,8 +137,8 @@ def replay(
         on_bytes = stack.enter_context(progress_bar(events))
         _prepare(plan)
         outlets = Outlets(
-            changes=lambda records: _write(changes, json_lines(records)),
-            rejected=lambda report: _write(bad, json_lines([report])) if bad is not None else None,
+            changes=lambda found: _write(changes, found.json_lines()),
+            rejected=lambda report: _write(bad, orjson.dumps(report, option=orjson.OPT_APPEND_NEWLINE)),
             bytes_read=on_bytes,
         )
         try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypedDict
+from itertools import repeat
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,16 +17,16 @@ from stream.engine.kernel import Output
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone
-from stream.instants import format_instants
+from stream.instants import format_instant, format_instants
 from stream.language.tree import Type
 
 Ints = npt.NDArray[np.int64]
 Value = float | int | str | bool | None
 
-CAUSES = ("event", "timer", "definitions")
+_WORDS = ("exited", "entered")
 
 
-class Change(TypedDict):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One entry or exit; ``schemas/segment-change.schema.json`` describes it on the wire."""
 
     id: str
@@ -40,31 +43,44 @@ class Change(TypedDict):
     definitions: str
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 @dataclass
 class Changes:
     """Changes in the order in which they happened to each customer.
 
-    ``segment``, ``entered`` and ``stay_ms`` (of an exit: how long the customer was a member) are the records' columns
-    for whoever counts: (n,) each, aligned with ``records``.
+    ``segment`` (the segment's number; NONE: one that is not in the definitions), ``entered`` and ``stay_ms`` (of an
+    exit: how long the customer was a member) are columns for whoever counts: (n,) each, aligned with ``items``.
     """
 
-    records: list[Change] = field(default_factory=list)
+    items: list[Change] = field(default_factory=list)
     segment: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     entered: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     stay_ms: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.items)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The changes as the objects that their JSON says."""
+        return [msgspec.to_builtins(change) for change in self.items]
+
+    def json_lines(self) -> bytes:
+        """The changes as JSON, one a line."""
+        return _ENCODER.encode_lines(self.items)
 
     @classmethod
     def joined(cls, parts: list[Changes]) -> Changes:
         """All changes of ``parts``, in order."""
+        parts = [part for part in parts if part.items]
         if len(parts) == 1:
             return parts[0]
         if not parts:
             return cls()
         return cls(
-            [record for part in parts for record in part.records],
+            [change for part in parts for change in part.items],
             np.concatenate([part.segment for part in parts]),
             np.concatenate([part.entered for part in parts]),
             np.concatenate([part.stay_ms for part in parts]),
@@ -91,71 +107,78 @@ class ChangeWriter:
         """Whether the customer belongs to the share that the segment holds out."""
         return _in_share(self._names[segment], customer, self._holdouts[segment])
 
-    def write(self, out: Output, event_ids: list[str] | None, cause: str, *, quiet: bool = False) -> Changes:
+    def write(self, out: Output, event_ids: list[str], cause: str, *, quiet: bool = False) -> Changes:
         """The records of all that ``out`` holds. ``event_ids`` are those of the batch; without an event it is ``cause``."""
         n, pieces = out.used.tolist()
         if not n:
             return Changes()
-        columns = out.changes[:n].copy()
-        segments, stays = columns[:, op.O_SEGMENT], columns[:, op.O_STAY]
-        values = self._values(out, segments.tolist(), pieces)
-        records: list[Change] = []
-        for (row, event, segment, _, sequence, piece, stay), at in zip(
-            columns.tolist(), format_instants(columns[:, op.O_AT]), strict=True
-        ):
-            customer = self._profiles.customer(row)
-            keys = self._keys[segment]
-            records.append(
-                {
-                    "id": f"{customer}:{sequence}",
-                    "customer_id": customer,
-                    "segment": self._names[segment],
-                    "change": "entered" if stay == op.NONE else "exited",
-                    "at": at,
-                    "sequence": sequence,
-                    "cause": cause if event < 0 else "event",
-                    "event_id": None if event < 0 or event_ids is None else event_ids[event],
-                    "values": dict(zip(keys, values[piece : piece + len(keys)], strict=True)),
-                    "holdout": self.held_out(segment, customer),
-                    "quiet": quiet,
-                    "definitions": self._plan.definitions_hash,
-                }
-            )
-        return Changes(records, segments, stays == op.NONE, stays)
+        columns = out.changes[:n].T.copy()
+        rows, events, segments, _, sequences, pieces_at, _ = columns.tolist()
+        customers = self._profiles.customers(rows)
+        values = self._values(out, segments, pieces)
+        keys = [self._keys[segment] for segment in segments]
+        entered = columns[op.O_STAY] == op.NONE
+        # Columns and `map` instead of a loop: this is a fifth of the time of a busy partition.
+        items = map(
+            Change,
+            [f"{customer}:{sequence}" for customer, sequence in zip(customers, sequences, strict=True)],
+            customers,
+            [self._names[segment] for segment in segments],
+            [_WORDS[flag] for flag in entered.tolist()],
+            format_instants(columns[op.O_AT]),
+            sequences,
+            [cause if event < 0 else "event" for event in events],
+            [None if event < 0 else event_ids[event] for event in events],
+            [
+                dict(zip(names, values[piece : piece + len(names)], strict=True))
+                for names, piece in zip(keys, pieces_at, strict=True)
+            ],
+            self._held_out(segments, customers),
+            repeat(quiet),
+            repeat(self._plan.definitions_hash),
+        )
+        return Changes(list(items), columns[op.O_SEGMENT], entered, columns[op.O_STAY])
+
+    def _held_out(self, segments: list[int], customers: list[str]) -> Iterable[bool]:
+        if not any(self._holdouts):
+            return repeat(False)
+        return [self.held_out(segment, customer) for segment, customer in zip(segments, customers, strict=True)]
 
     def exit_of_gone(self, membership: Gone, sequence: int, at_ms: int, *, quiet: bool) -> Change:
         """The exit from a segment that the definitions do not have any more; there is no evidence left."""
         customer, segment = self._profiles.customer(membership.row), membership.segment
-        return {
-            "id": f"{customer}:{sequence}",
-            "customer_id": customer,
-            "segment": segment,
-            "change": "exited",
-            "at": format_instants(np.array([at_ms]))[0],
-            "sequence": sequence,
-            "cause": "definitions",
-            "event_id": None,
-            "values": {},
-            "holdout": _in_share(segment, customer, membership.holdout * 2.0**64),
-            "quiet": quiet,
-            "definitions": self._plan.definitions_hash,
-        }
+        return Change(
+            id=f"{customer}:{sequence}",
+            customer_id=customer,
+            segment=segment,
+            change="exited",
+            at=format_instant(at_ms),
+            sequence=sequence,
+            cause="definitions",
+            event_id=None,
+            values={},
+            holdout=_in_share(segment, customer, membership.holdout * 2.0**64),
+            quiet=quiet,
+            definitions=self._plan.definitions_hash,
+        )
 
     def _values(self, out: Output, segments: list[int], pieces: int) -> list[Value]:
         """The evidence as people read it: instants as text, whole numbers without a point."""
+        if not pieces:
+            return []
         types, numbers = out.types[:pieces], out.values[:pieces]
         shown: npt.NDArray[np.object_] = numbers.astype(np.object_)
-        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53)
-        if pieces:
-            shown[whole] = numbers[whole].astype(np.int64).tolist()
-            instants = np.concatenate([self._instants[segment] for segment in segments]) & (types == op.T_NUMBER)
-            shown[instants] = format_instants(numbers[instants].astype(np.int64))
-            shown[types == op.T_NULL] = None
-            for i in np.flatnonzero(types == op.T_TEXT):
-                shown[i] = self._profiles.texts.text(int(numbers[i]))
-            for i in np.flatnonzero(types == op.T_BOOLEAN):
-                shown[i] = bool(numbers[i])
-        return list(shown)
+        instants = np.concatenate([self._instants[segment] for segment in segments])
+        instants &= types == op.T_NUMBER
+        whole = (types == op.T_NUMBER) & (np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers)) & ~instants
+        shown[whole] = numbers[whole].astype(np.int64)
+        shown[instants] = format_instants(numbers[instants].astype(np.int64))
+        shown[types == op.T_NULL] = None
+        texts = types == op.T_TEXT
+        shown[texts] = [self._profiles.texts.text(code) for code in numbers[texts].astype(np.int64).tolist()]
+        booleans = types == op.T_BOOLEAN
+        shown[booleans] = numbers[booleans] != 0.0
+        return shown.tolist()
 
 
 def _in_share(segment: str, customer: str, share: float) -> bool:

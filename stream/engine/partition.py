@@ -25,6 +25,7 @@ _OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
 
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)
+_NO_IDS: list[str] = []
 _NO_STATUS = np.zeros(0, dtype=np.int8)
 
 
@@ -135,7 +136,7 @@ class Partition:
         to_ms: int,
         events: kernel.Events | None = None,
         status: npt.NDArray[np.int8] = _NO_STATUS,
-        event_ids: list[str] | None = None,
+        event_ids: list[str] = _NO_IDS,
         *,
         quiet: bool = False,
     ) -> Changes:
@@ -293,7 +294,7 @@ class Partition:
 
     def _exits_of_gone(self, gone: list[Gone], quiet: bool) -> Changes:
         """Exits from segments that the new definitions do not have."""
-        records: list[Change] = []
+        items: list[Change] = []
         stays: list[int] = []
         for membership in gone:
             words = self.profiles.row(membership.row)
@@ -301,16 +302,12 @@ class Partition:
             words[op.R_SEQUENCE] += 1
             # The exit is a change at that instant, so the customer's clock stands there, as after a timer.
             kernel.move_clock(self.plan.arrays.numbers, words, at_ms)
-            records.append(self._writer.exit_of_gone(membership, int(words[op.R_SEQUENCE]), at_ms, quiet=quiet))
+            items.append(self._writer.exit_of_gone(membership, int(words[op.R_SEQUENCE]), at_ms, quiet=quiet))
             stays.append(at_ms - membership.since_ms)
-        if not records:
+        if not items:
             return Changes()
-        return Changes(
-            records,
-            np.full(len(records), op.NONE, dtype=np.int64),
-            np.zeros(len(records), dtype=np.bool_),
-            np.array(stays, dtype=np.int64),
-        )
+        nowhere = np.full(len(items), op.NONE, dtype=np.int64)
+        return Changes(items, nowhere, np.zeros(len(items), dtype=np.bool_), np.array(stays, dtype=np.int64))
 
 
 def _no_columns() -> Columns:

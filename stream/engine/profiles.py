@@ -63,6 +63,11 @@ class Profiles:
         assert customer is not None, f"row {row} is free"
         return customer
 
+    def customers(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the customers that have ``rows``."""
+        names = self._customers
+        return [names[row] for row in rows]  # type: ignore[misc]  # a row that the engine knows is not free
+
     def rows(self, customers: Sequence[str]) -> Ints:
         """The rows of ``customers`` (n,), made where they are new."""
         found = list(map(self._rows.get, customers))

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from stream.contract import KNOWN_ACTIONS, Kind
 from stream.language.canonical import text
-from stream.language.literals import LiteralError, complaint, read_duration, read_number, write_duration, write_number
+from stream.language.literals import (
+    LiteralError,
+    complaint,
+    read_duration,
+    read_number,
+    write_duration,
+    write_number,
+)
 from stream.language.ranges import contradiction, range_of, verdict
 from stream.language.scope import Scope
 from stream.language.source import Scalar

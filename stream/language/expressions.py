@@ -47,7 +47,14 @@ from stream.language.tree import (
     Type,
 )
 from stream.language.tree import Arithmetic as Calculation
-from stream.language.types import NAMES, ORDER, Mismatch, arithmetic_type, comparison_mismatch, type_of
+from stream.language.types import (
+    NAMES,
+    ORDER,
+    Mismatch,
+    arithmetic_type,
+    comparison_mismatch,
+    type_of,
+)
 from stream.language.words import FUNCTIONS, PERSONA
 
 _DISTINCT_LIMIT = 32

@@ -23,7 +23,19 @@ from stream.language.syntax import (
     Text,
     Truth,
 )
-from stream.language.tree import And, Compare, Exists, Expression, Field, In, Literal, Not, Or, TextMatch, Type
+from stream.language.tree import (
+    And,
+    Compare,
+    Exists,
+    Expression,
+    Field,
+    In,
+    Literal,
+    Not,
+    Or,
+    TextMatch,
+    Type,
+)
 from stream.language.types import MIRRORED, NAMES, comparison_mismatch
 
 _EXAMPLE = '`price > 10`, `action in [...]`, `category contains "shoe"`'

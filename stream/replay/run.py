@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from stream.engine.changes import Change, Changes
+from stream.engine.changes import Changes
 from stream.engine.partition import Clock, Partition
 from stream.engine.plan import Plan
 from stream.events.columns import Columns
@@ -25,7 +23,7 @@ _SORTED_BATCH = 4_096
 class Outlets:
     """Where a replay's results go: changes in order, rejected lines, and progress in bytes read."""
 
-    changes: Callable[[list[Change]], None]
+    changes: Callable[[Changes], None]
     rejected: Callable[[dict[str, Any]], None]
     bytes_read: Callable[[int], None] | None = None
 
@@ -43,9 +41,9 @@ def replay(
     summary = Summary([SegmentSummary(segment.name) for segment in plan.definitions.segments])
 
     def emit(changes: Changes) -> None:
-        if changes.records:
+        if len(changes):
             summary.count_changes(changes)
-            outlets.changes(changes.records)
+            outlets.changes(changes)
 
     for events in _events(decoder, sources, outlets, summary, sort=sort):
         wanted = up_to(events, until_ms)
@@ -91,8 +89,3 @@ def rejected_line(batch: Lines, index: int, reason: str) -> dict[str, Any]:
     except UnicodeDecodeError:
         report["original_base64"] = base64.b64encode(line).decode()
     return report
-
-
-def json_lines(records: Sequence[Any]) -> bytes:
-    """Records as JSON, each with a newline behind it."""
-    return b"".join([orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records])
