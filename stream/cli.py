@@ -231,7 +231,10 @@ def _prepare(plan: Any) -> None:
     from stream.engine.partition import Partition
 
     notice = threading.Timer(
-        1.5, click.echo, ("segstream: compiling the engine; this happens once and takes about 15 seconds",), {"err": True}
+        1.5,
+        click.echo,
+        ("segstream: compiling the engine; this happens once and takes about 15 seconds",),
+        {"err": True},
     )
     notice.daemon = True
     notice.start()

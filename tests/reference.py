@@ -1164,7 +1164,9 @@ class Reference:
             customer.matching.clear()
             standings = customer.standings
             customer.standings = {segment.name: standings.get(segment.name, Standing()) for segment in new.segments}
-            exits = [s for s in old.segments if s.name not in customer.standings and standings[s.name].entered is not None]
+            exits = [
+                s for s in old.segments if s.name not in customer.standings and standings[s.name].entered is not None
+            ]
             changes += [self._change(customer, s, "exited", now, "definitions", None, None) for s in exits]
             for name, standing in customer.standings.items():
                 if name not in kept:

@@ -259,9 +259,7 @@ def _continuous(node: tree.Expression) -> bool:
 def _walkable(node: tree.Expression) -> bool:
     """Whether the kernel can walk the value's buckets to the exact instant of a flip."""
     return (
-        isinstance(node, Aggregate)
-        and node.window_ms is not None
-        and node.function in (Function.COUNT, Function.SUM)
+        isinstance(node, Aggregate) and node.window_ms is not None and node.function in (Function.COUNT, Function.SUM)
     )
 
 

@@ -382,9 +382,7 @@ def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
 
 
 @inlined
-def _apply_event(
-    plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int, trait: int
-) -> int:
+def _apply_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int, trait: int) -> int:
     """Applies event ``i`` to its row, whose timers have fired; ``trait`` is its first trait, where it has one.
 
     Returns LATE when the event lies before the customer's clock, else APPLIED.
@@ -509,9 +507,7 @@ def step(
                     now_ms = row[op.R_CLOCK]
                 else:
                     now_ms = max(to_ms, row[op.R_CLOCK])
-            changed, due[index] = evaluate(
-                plan, constants, pool, scratch, out, row, index, event, withheld, now_ms
-            )
+            changed, due[index] = evaluate(plan, constants, pool, scratch, out, row, index, event, withheld, now_ms)
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
     return rows.shape[0]

@@ -78,9 +78,7 @@ class RowBuilder:
         assert row.add("rings", [0]) == op.R_RINGS
         return row
 
-    def add(
-        self, key: str, initial: list[int], *, text_at: int = -1, meaning: str = "", holdout: float = 0.0
-    ) -> int:
+    def add(self, key: str, initial: list[int], *, text_at: int = -1, meaning: str = "", holdout: float = 0.0) -> int:
         """Adds a kept part with its initial words; returns the first one's place."""
         at = len(self.words)
         self.words += initial

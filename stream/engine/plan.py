@@ -67,11 +67,18 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     filters = FilterCompiler(constants)
     stored = _collect_accumulators(definitions)
     ordered = tuple(sorted(stored, key=lambda a: (a.kind, a.width_ms, a.window_ms or 0)))
-    traits = tuple(dict.fromkeys(x.name for s in definitions.segments for x in evidence(s) if isinstance(x, tree.Trait)))
+    traits = tuple(
+        dict.fromkeys(x.name for s in definitions.segments for x in evidence(s) if isinstance(x, tree.Trait))
+    )
 
     row = RowBuilder.start()
     segment_words = [
-        row.add(f"segment {s.name}", [op.NONE, op.NONE], meaning=_eligibility_hash(s, definitions.buckets), holdout=s.holdout)
+        row.add(
+            f"segment {s.name}",
+            [op.NONE, op.NONE],
+            meaning=_eligibility_hash(s, definitions.buckets),
+            holdout=s.holdout,
+        )
         for s in definitions.segments
     ]
     event_ring = row.add("event ids", [0] * definitions.dedupe_events)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,17 @@ from stream.engine.texts import TextPool
 
 Ints = npt.NDArray[np.int64]
 _BLOCKS = 24  # FIRST_BLOCK * (2 ** 24 - 1) rows: more than any machine's memory holds
+
+
+class _Rows(dict[str, int]):
+    """Rows by customer; asking for a customer who is not there makes a row."""
+
+    def __init__(self, add: Callable[[str], int]) -> None:
+        super().__init__()
+        self._make = add
+
+    def __missing__(self, customer: str) -> int:
+        return self._make(customer)
 
 
 class Profiles:
@@ -31,7 +42,7 @@ class Profiles:
         self.blocks: tuple[Ints, ...] = (self._empty,) * _BLOCKS
         self.due: Ints = np.zeros(0, dtype=np.int64)
         self.texts = TextPool(plan.pool_texts, plan.pool_tests)
-        self._rows: dict[str, int] = {}
+        self._rows = _Rows(self._add)
         self._customers: list[str | None] = []
         self._free: list[int] = []
         parts = plan.layout.parts
@@ -70,14 +81,7 @@ class Profiles:
 
     def rows(self, customers: Sequence[str]) -> Ints:
         """The rows of ``customers`` (n,), made where they are new."""
-        found = list(map(self._rows.get, customers))
-        if None in found:
-            for i, row in enumerate(found):
-                if row is None:
-                    customer = customers[i]
-                    known = self._rows.get(customer)
-                    found[i] = self._add(customer) if known is None else known
-        return np.array(found, dtype=np.int64)
+        return np.fromiter(map(self._rows.__getitem__, customers), dtype=np.int64, count=len(customers))
 
     def _add(self, customer: str) -> int:
         if self._free:

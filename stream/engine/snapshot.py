@@ -210,7 +210,9 @@ def _parse(layout: Layout, entries: list[tuple[str, bytes]]) -> tuple[Ints, list
     texts: list[list[str | None]] = []
     for customer, data in entries:
         if len(data) < size or (len(data) > size) != (text_parts > 0):
-            raise SnapshotError(f"the row of customer {customer!r} is {len(data)} bytes, its layout says {size} and texts")
+            raise SnapshotError(
+                f"the row of customer {customer!r} is {len(data)} bytes, its layout says {size} and texts"
+            )
         if text_parts:
             try:
                 row_texts = _TEXTS.decode(data[size:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,19 @@ def satisfies(test: TextTest, text: str) -> bool:
     raise AssertionError(test.op)
 
 
+class _Codes(dict[str | None, int]):
+    """Codes by text; asking for one that is not there gives it a code."""
+
+    def __init__(self, add: Callable[[str], int]) -> None:
+        # None is known too, so that missing fields take no detour.
+        super().__init__({None: op.NONE})
+        self._add = add
+
+    def __missing__(self, text: str | None) -> int:
+        assert text is not None
+        return self._add(text)
+
+
 class TextPool:
     """Texts by code and codes by text, with the answers to the plan's tests of stored texts.
 
@@ -45,8 +58,7 @@ class TextPool:
 
     def __init__(self, literals: Iterable[str], tests: tuple[TextTest, ...]) -> None:
         self._tests = tests
-        # None is known too, so that missing fields take no detour in `codes`.
-        self._codes: dict[str | None, int] = {None: op.NONE}
+        self._codes = _Codes(self._add)
         self._texts: list[str | None] = []
         self._free: list[int] = []
         self.bits: npt.NDArray[np.uint64] = np.zeros((64, max(1, -(-len(tests) // 64))), dtype=np.uint64)
@@ -60,11 +72,7 @@ class TextPool:
 
     def code(self, text: str | None) -> int:
         """The text's code, given now if it is new; NONE for None."""
-        code = self._codes.get(text)
-        if code is None:
-            assert text is not None
-            code = self._add(text)
-        return code
+        return self._codes[text]
 
     def _add(self, text: str) -> int:
         if self._free:
@@ -84,10 +92,7 @@ class TextPool:
 
     def codes(self, texts: list[str | None]) -> npt.NDArray[np.int64]:
         """The codes of many texts: (n,) int64."""
-        found = list(map(self._codes.get, texts))
-        if None in found:
-            found = [self.code(text) for text in texts]
-        return np.array(found, dtype=np.int64)
+        return np.fromiter(map(self._codes.__getitem__, texts), dtype=np.int64, count=len(texts))
 
     def text(self, code: int) -> str:
         """The text of a code in use."""

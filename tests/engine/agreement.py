@@ -46,7 +46,7 @@ def difference(mine: Dict, theirs: Dict, tolerance_ms: int = 0) -> str:
 def _same_value(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, float) or isinstance(theirs, float):
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (mine, theirs))
-        return numbers and math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-12)
+        return numbers and math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-9)
     return type(mine) is type(theirs) and bool(mine == theirs)
 
 

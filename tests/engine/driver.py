@@ -23,6 +23,7 @@ from stream.engine.changes import Changes
 from stream.engine.partition import Clock, Partition, Status
 from stream.engine.plan import Plan, compile_plan
 from stream.engine.snapshot import Snapshot
+from stream.events.columns import Columns
 from stream.events.decoder import Decoder
 from stream.instants import parse_instant
 from stream.language.checker import load
@@ -123,9 +124,17 @@ class Lane:
             if place >= len(self.statuses):
                 self.statuses.append(status)
             elif place < self.saved_position:
-                assert status == Status.REPLAYED, f"event {place} is known since before the snapshot: {Status(status)!r}"
+                assert status == Status.REPLAYED, (
+                    f"event {place} is known since before the snapshot: {Status(status)!r}"
+                )
         self.position = end
         return self.take(applied.changes)
+
+    def columns(self, events: Iterable[Dict]) -> Columns:
+        """Events as columns, without offsets: for tests that call the partition themselves."""
+        columns, rejections = self.decoder.decode_mixed([json.dumps(event).encode() for event in events])
+        assert not rejections
+        return columns
 
     def take(self, changes: Changes) -> list[Dict]:
         """What came out for the first time; what comes again must be the same. Checks the columns against the records."""
