@@ -30,6 +30,7 @@ Where the page is silent, this is what was chosen (all about changing the defini
 * ``and``/``or`` inside ``where`` are printed flat: ``a and (b and c)`` is ``a and b and c``; ``exists(f)`` is printed
   as ``f exists``.
 * A trait that is text of more than 4,096 characters, a number beyond a double, an array or an object is not carried.
+* Arithmetic that gives no number (infinity less infinity; traits may be as large as a double) gives null.
 * The share of ``holdout`` is compared exactly, so that 1 holds every customer out.
 """
 
@@ -720,12 +721,16 @@ def arithmetic(operator: str, left: Value, right: Value) -> Value:
         return None
     match operator:
         case "+":
-            return left + right
+            result = left + right
         case "-":
-            return left - right
+            result = left - right
         case "*":
-            return left * right
-    return left / right if right != 0 else None
+            result = left * right
+        case _:
+            if right == 0:
+                return None
+            result = left / right
+    return None if math.isnan(result) else result
 
 
 def compare(operator: str, left: Value, right: Value) -> bool:

@@ -2,9 +2,10 @@
 
 ``NUMBA_DISABLE_JIT=1`` runs all of it as plain Python, slowly, for debuggers and coverage.
 
-Counting references to arrays is atomic, and done at every call and view: it took most of the kernel's time. So compiled
-code makes no views of arrays in its loops, and the entry points hand on arrays that are not counted (``unowned``).
-Doubles in a row of words are read by their bits.
+References to arrays are not counted (``_nrt``): the counts are atomic, there is one at every call and view, and they
+took most of the kernel's time. The price: compiled code makes no arrays, and whoever calls it holds those it is given.
+Each array is handed on as seven numbers, so functions take few of them: a plan, a row and the working memory are one
+array of words each, and doubles in them are read by their bits.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llvmlite import ir
-from numba import config, float64, int64, njit, types
-from numba.core import cgutils
+from numba import config, float64, int64, njit
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -59,7 +58,7 @@ _CACHE = None if config.DISABLE_JIT else _cache_directory()
 def _decorate(function: Function, **options: Any) -> Function:
     before, config.CACHE_DIR = config.CACHE_DIR, _CACHE or config.CACHE_DIR
     try:
-        return njit(cache=_CACHE is not None, nogil=True, **options)(function)
+        return njit(cache=_CACHE is not None, nogil=True, _nrt=False, **options)(function)
     finally:
         config.CACHE_DIR = before
 
@@ -74,8 +73,16 @@ def inner(function: Function) -> Function:
     return _decorate(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def inlined(function: Function) -> Function:
-    """For functions that are called in one place, or are tiny: a call hands on each array as seven numbers."""
+def pasted(function: Function) -> Function:
+    """For functions that are called in one place, or are tiny: their code stands in the caller's before it is compiled.
+
+    The compiler takes each function through all its steps again with all that it calls, so fewer functions are quicker.
+    """
+    return _decorate(function, inline="always")
+
+
+def fused(function: Function) -> Function:
+    """For large functions on the hottest way: compiled by themselves, and then made a part of each caller."""
     return _decorate(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
@@ -88,10 +95,6 @@ if config.DISABLE_JIT:
     def as_word(number: float) -> int:
         """The bits of a double."""
         return int(struct.unpack("<q", struct.pack("<d", number))[0])
-
-    def unowned(array: Any) -> Any:
-        """The same array; compiled, one whose references are not counted."""
-        return array
 
 else:
 
@@ -118,19 +121,3 @@ else:
     def as_word(number: float) -> int:
         """The bits of a double."""
         return _as_word(number)
-
-    @intrinsic
-    def unowned(context: Any, array: Any) -> Any:
-        """The same array, but its references are not counted. Whoever called must hold the array meanwhile."""
-        if not isinstance(array, types.Array):
-            raise TypeError(f"not an array: {array}")
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            owned = make_array(array)(context, builder, arguments[0])
-            bare = make_array(array)(context, builder)
-            cgutils.copy_struct(bare, owned)
-            bare.meminfo = cgutils.get_null_value(bare.meminfo.type)
-            bare.parent = cgutils.get_null_value(bare.parent.type)
-            return bare._getvalue()
-
-        return array(array), generate

@@ -9,19 +9,24 @@ _LARGEST = 5
 
 def cost_lines(plan: Plan) -> list[str]:
     """Aggregates, bytes a customer and timers, and the aggregates that take most."""
-    sizes: dict[str, int] = {}
-    by_key = {accumulator.key: accumulator.words for accumulator in plan.accumulators}
+    words = {accumulator.key: accumulator.words for accumulator in plan.accumulators}
+    sizes: dict[str, int] = {}  # of each aggregate, by its canonical text
     for value in plan.values:
-        words = sum(by_key.get(key, 0) for key in value.history)
-        if words:
-            sizes[value.text] = 8 * words
-    segments = len(plan.definitions.segments)
+        taken = sum(words.get(key, 0) for key in value.history)
+        if taken:
+            sizes[value.text] = 8 * taken
+    of_aggregates = sum(sizes.values())
+    counts = [
+        _count(len(plan.definitions.segments), "segment"),
+        _count(len(sizes), "aggregate"),
+        _count(len(plan.wanted.traits), "trait"),
+        _count(plan.timers, "timer"),
+    ]
+    rest = f"{plan.row_bytes - of_aggregates:,} of memberships, timers, traits and remembered ids"
     lines = [
-        f"{_count(segments, 'segment')}, {_count(len(sizes), 'aggregate')}, {_count(len(plan.traits), 'trait')}, "
-        f"{_count(plan.timers, 'timer')}",
-        f"{plan.row_bytes:,} bytes a customer: {sum(sizes.values()):,} of aggregates, "
-        f"{plan.row_bytes - sum(sizes.values()):,} of memberships, clocks and remembered ids "
-        f"({plan.row_bytes * 1_000_000 / 2**30:.2f} GiB for 1,000,000 customers, ids not counted)",
+        ", ".join(counts),
+        f"{plan.row_bytes:,} bytes a customer: {of_aggregates:,} of aggregates, {rest}",
+        f"{plan.row_bytes * 1_000_000 / 2**30:.2f} GiB for 1,000,000 customers, and their ids on top",
     ]
     largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_LARGEST]
     if largest:
@@ -31,4 +36,4 @@ def cost_lines(plan: Plan) -> list[str]:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
 from stream.engine.churn import crossing, probability
-from stream.engine.compiled import as_float, as_word, inlined, inner
+from stream.engine.compiled import as_float, as_word, fused, inner, pasted
 from stream.engine.windows import (
     cell_of,
     count_at,
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
 
-@inner
+@fused
 def load(plan: Ints, constants: Floats, v: int, row: Ints, now_ms: int) -> tuple[int, float]:
     """Value number ``v`` at ``now_ms`` (not before the clock): its type on the stack and the value."""
     v = plan[op.P_VALUES] + v * op.V_COLUMNS
@@ -91,7 +91,7 @@ def _value_step(plan: Ints, v: int, row: Ints, now_ms: int) -> int:
     return step
 
 
-@inlined
+@pasted
 def holds(comparison: int, left: float, right: float) -> bool:
     """``left comparison right`` of two doubles."""
     if comparison == op.GE:
@@ -107,7 +107,7 @@ def holds(comparison: int, left: float, right: float) -> bool:
     return left != right
 
 
-@inlined
+@pasted
 def compare(comparison: int, left_type: int, left: float, right_type: int, right: float) -> bool:
     """A comparison of two values of any type: false with null; between types only ``!=`` is true."""
     if left_type == op.T_NULL or right_type == op.T_NULL:
@@ -162,24 +162,24 @@ def _since_flip(comparison: int, instant: float, duration: float, now_ms: int) -
     return flip if flip > now_ms else op.FOREVER
 
 
-@inlined
+@pasted
+def _push(work: Ints, top: int, type_: int, value: float, until: int) -> None:
+    """Writes an entry of the stack: its type, its value, and the instant until which it stays."""
+    work[top] = type_
+    work[top + 1] = as_word(value)
+    work[top + 2] = until
+
+
+@fused
 def run(
-    plan: Ints,
-    constants: Floats,
-    pool: Words,
-    types: Ints,
-    stack: Floats,
-    until: Ints,
-    row: Ints,
-    start: int,
-    end: int,
-    now_ms: int,
+    plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, start: int, end: int, now_ms: int
 ) -> tuple[bool, int]:
     """Runs a condition's code: its truth, and until when it surely holds.
 
-    ``types``, ``stack`` and ``until`` are the stack: of each entry the type, the value, and how long it stays.
+    The stack lies in ``work``, three words an entry (``_push``); ``top`` is the place of the uppermost one.
     """
-    top = -1
+    bottom = work[op.W_STACK]
+    top = bottom - 3
     code = plan[op.P_CODE]
     pc = start
     while pc < end:
@@ -187,123 +187,110 @@ def run(
         what, a, b, c = plan[at], plan[at + 1], plan[at + 2], plan[at + 3]
         pc += 1
         if what == op.C_VALUE:
-            top += 1
-            types[top], stack[top] = load(plan, constants, a, row, now_ms)
-            until[top] = _value_step(plan, a, row, now_ms) if b != 0 else op.FOREVER
-        elif what == op.C_NUMBER:
-            top += 1
-            types[top], stack[top], until[top] = op.T_NUMBER, constants[a], op.FOREVER
-        elif what == op.C_SKIP_FALSE:
-            if stack[top] == 0.0 and until[top] == op.FOREVER:
-                pc = a
-        elif what == op.C_SKIP_TRUE:
-            if stack[top] != 0.0 and until[top] == op.FOREVER:
-                pc = a
-        elif what == op.C_AND or what == op.C_OR:
-            top -= 1
-            # For `or` both truths are turned: by De Morgan it is the `and` of the opposites.
-            turned = what == op.C_OR
-            left, right = (stack[top] != 0.0) != turned, (stack[top + 1] != 0.0) != turned
-            if left and right:
-                until[top] = min(until[top], until[top + 1])
-            elif left:
-                until[top] = until[top + 1]
-            elif not right:
-                until[top] = max(until[top], until[top + 1])
-            stack[top] = 1.0 if (left and right) != turned else 0.0
-        elif what == op.C_NOT:
-            stack[top] = 1.0 - stack[top]
-        elif what == op.C_MEMBER:
-            top += 1
+            top += 3
+            type_, value = load(plan, constants, a, row, now_ms)
+            _push(work, top, type_, value, _value_step(plan, a, row, now_ms) if b != 0 else op.FOREVER)
+            continue
+        if what == op.C_NUMBER:
+            top += 3
+            _push(work, top, op.T_NUMBER, constants[a], op.FOREVER)
+            continue
+        if what == op.C_MEMBER:
+            top += 3
             state = row[plan[plan[op.P_SEGMENTS] + a * op.S_COLUMNS + op.S_STATE]]
-            types[top], until[top] = op.T_BOOLEAN, op.FOREVER
-            stack[top] = 1.0 if state >= 0 and state & 1 else 0.0
-        elif what == op.C_COMPARE_SINCE:
-            top -= 1
-            steps = min(until[top], until[top + 1])
-            truth = False
-            if types[top] == op.T_NUMBER and types[top + 1] == op.T_NUMBER:
-                truth = holds(a, now_ms - stack[top], stack[top + 1])
-                steps = min(steps, _since_flip(a, stack[top], stack[top + 1], now_ms))
-            types[top], stack[top], until[top] = op.T_BOOLEAN, 1.0 if truth else 0.0, steps
-        elif what == op.C_COMPARE_WALK:
-            top -= 1
-            truth = compare(a, types[top], stack[top], types[top + 1], stack[top + 1])
-            steps = until[top + 1]
-            # A value that only falls stays where a fall cannot bring it to the other side.
-            settled = c != 0 and ((a == op.GE or a == op.GT) != truth) and a != op.EQ and a != op.NE
-            if types[top + 1] == op.T_NUMBER and not settled:
-                steps = min(steps, _walk(plan, b, row, now_ms, a, stack[top + 1]))
-            types[top], stack[top], until[top] = op.T_BOOLEAN, 1.0 if truth else 0.0, steps
-        elif what == op.C_COMPARE_CHURN:
-            truth, steps = _compare_churn(plan, constants, a, b, c, types[top], stack[top], row, now_ms)
-            types[top], stack[top], until[top] = op.T_BOOLEAN, 1.0 if truth else 0.0, min(until[top], steps)
-        elif what == op.C_COMPARE:
-            top -= 1
-            truth = compare(a, types[top], stack[top], types[top + 1], stack[top + 1])
-            types[top], stack[top] = op.T_BOOLEAN, 1.0 if truth else 0.0
-            until[top] = min(until[top], until[top + 1])
-        elif what == op.C_AFTER or what == op.C_BEFORE:
-            top -= 1
-            truth = types[top] != op.T_NULL and (
-                types[top + 1] == op.T_NULL
-                or (stack[top] > stack[top + 1] if what == op.C_AFTER else stack[top] < stack[top + 1])
-            )
-            types[top], stack[top] = op.T_BOOLEAN, 1.0 if truth else 0.0
-            until[top] = min(until[top], until[top + 1])
+            _push(work, top, op.T_BOOLEAN, 1.0 if state >= 0 and state & 1 else 0.0, op.FOREVER)
+            continue
+        if what == op.C_TEXT or what == op.C_BOOLEAN:
+            top += 3
+            _push(work, top, op.T_TEXT if what == op.C_TEXT else op.T_BOOLEAN, float(a), op.FOREVER)
+            continue
+        if what == op.C_DUPLICATE:
+            top += 3
+            _push(work, top, work[top - 3], as_float(work[top - 2]), work[top - 1])
+            continue
+        type_, value, until = work[top], as_float(work[top + 1]), work[top + 2]
+        if what == op.C_SKIP_FALSE or what == op.C_SKIP_TRUE:
+            if (value != 0.0) == (what == op.C_SKIP_TRUE) and until == op.FOREVER:
+                pc = a
+        elif what == op.C_NOT:
+            work[top + 1] = as_word(1.0 - value)
         elif what == op.C_TRUTH:
-            stack[top] = 1.0 if types[top] == op.T_BOOLEAN and stack[top] == 1.0 else 0.0
-            types[top] = op.T_BOOLEAN
+            truth = type_ == op.T_BOOLEAN and value == 1.0
+            _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, until)
         elif what == op.C_EXISTS:
-            stack[top] = 0.0 if types[top] == op.T_NULL else 1.0
-            types[top] = op.T_BOOLEAN
+            _push(work, top, op.T_BOOLEAN, 0.0 if type_ == op.T_NULL else 1.0, until)
         elif what == op.C_TEXT_TEST:
             truth = False
-            if types[top] == op.T_TEXT:
-                word = pool[np.int64(stack[top]), a >> 6]
+            if type_ == op.T_TEXT:
+                word = pool[np.int64(value), a >> 6]
                 truth = (word >> np.uint64(a & 63)) & np.uint64(1) != np.uint64(0)
-            types[top], stack[top] = op.T_BOOLEAN, 1.0 if truth else 0.0
-        elif what == op.C_TEXT:
-            top += 1
-            types[top], stack[top], until[top] = op.T_TEXT, float(a), op.FOREVER
-        elif what == op.C_BOOLEAN:
-            top += 1
-            types[top], stack[top], until[top] = op.T_BOOLEAN, float(a), op.FOREVER
-        elif what == op.C_DUPLICATE:
-            top += 1
-            types[top], stack[top], until[top] = types[top - 1], stack[top - 1], until[top - 1]
-        elif what == op.C_SWAP:
-            types[top], types[top - 1] = types[top - 1], types[top]
-            stack[top], stack[top - 1] = stack[top - 1], stack[top]
-            until[top], until[top - 1] = until[top - 1], until[top]
+            _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, until)
+        elif what == op.C_COMPARE_CHURN:
+            truth, steps = _compare_churn(plan, constants, a, b, c, type_, value, row, now_ms)
+            _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, min(until, steps))
         else:
-            top -= 1
-            _calculate(what, top, types, stack)
-            until[top] = min(until[top], until[top + 1])
-    return stack[0] != 0.0, until[0]
+            # Two operands: what was read above is the right one.
+            top -= 3
+            left_type, left, left_until = work[top], as_float(work[top + 1]), work[top + 2]
+            steps = min(left_until, until)
+            truth = False
+            if what == op.C_AND or what == op.C_OR:
+                # For `or` both truths are turned: by De Morgan it is the `and` of the opposites.
+                turned = what == op.C_OR
+                first, second = (left != 0.0) != turned, (value != 0.0) != turned
+                if first and not second:
+                    steps = until
+                elif second and not first:
+                    steps = left_until
+                elif not first:
+                    steps = max(left_until, until)
+                truth = (first and second) != turned
+            elif what == op.C_COMPARE:
+                truth = compare(a, left_type, left, type_, value)
+            elif what == op.C_COMPARE_SINCE:
+                if left_type == op.T_NUMBER and type_ == op.T_NUMBER:
+                    truth = holds(a, now_ms - left, value)
+                    steps = min(steps, _since_flip(a, left, value, now_ms))
+            elif what == op.C_COMPARE_WALK:
+                truth = compare(a, left_type, left, type_, value)
+                # A value that only falls stays where a fall cannot bring it to the other side.
+                settled = c != 0 and a != op.EQ and a != op.NE and ((a == op.GE or a == op.GT) != truth)
+                steps = until
+                if type_ == op.T_NUMBER and not settled:
+                    steps = min(steps, _walk(plan, b, row, now_ms, a, value))
+            elif what == op.C_AFTER or what == op.C_BEFORE:
+                truth = left_type != op.T_NULL and (
+                    type_ == op.T_NULL or (left > value if what == op.C_AFTER else left < value)
+                )
+            elif what == op.C_SWAP:
+                _push(work, top, type_, value, until)
+                top += 3
+                _push(work, top, left_type, left, left_until)
+                continue
+            else:
+                type_, value = _calculate(what, left_type, left, type_, value)
+                _push(work, top, type_, value, steps)
+                continue
+            _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, steps)
+    return as_float(work[bottom + 1]) != 0.0, work[bottom + 2]
 
 
-@inlined
-def _calculate(what: int, top: int, types: Ints, stack: Floats) -> None:
-    """Arithmetic on the two uppermost values: null with anything but numbers, by zero, and where no number comes out."""
-    if types[top] != op.T_NUMBER or types[top + 1] != op.T_NUMBER:
-        types[top] = op.T_NULL
-        return
-    x, y = stack[top], stack[top + 1]
+@pasted
+def _calculate(what: int, left_type: int, left: float, right_type: int, right: float) -> tuple[int, float]:
+    """Arithmetic: null with anything but numbers, by zero, and where no number comes out."""
+    if left_type != op.T_NUMBER or right_type != op.T_NUMBER:
+        return op.T_NULL, 0.0
     if what == op.C_ADD:
-        x += y
+        x = left + right
     elif what == op.C_SUB:
-        x -= y
+        x = left - right
     elif what == op.C_MUL:
-        x *= y
-    elif y == 0.0:
-        types[top] = op.T_NULL
-        return
+        x = left * right
+    elif right == 0.0:
+        return op.T_NULL, 0.0
     else:
-        x /= y
-    stack[top] = x
-    if np.isnan(x):
-        types[top] = op.T_NULL
+        x = left / right
+    return (op.T_NULL, 0.0) if np.isnan(x) else (op.T_NUMBER, x)
 
 
 @inner

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.compiled import compiled, inlined, inner, unowned
+from stream.engine.compiled import as_word, compiled, inner, pasted
 from stream.engine.evaluation import holds, load, run
 from stream.engine.windows import roll, update
 
@@ -45,26 +45,6 @@ class Events(NamedTuple):
     trait_value: Ints  # (m,) the code of a text, or the bits of a double
 
 
-class Output(NamedTuple):
-    """What the kernel writes. ``used`` holds the changes and the pieces of evidence written so far."""
-
-    used: Ints  # (2,)
-    changes: Ints  # (c, O_COLUMNS)
-    types: Ints  # (e,) evidence: types on the stack,
-    values: Floats  # (e,) and values
-
-
-class Scratch(NamedTuple):
-    """Memory of the kernel between calls that means nothing."""
-
-    types: Ints  # the stack of a condition
-    stack: Floats
-    until: Ints
-    hits: Ints  # 1 for each filter that the event at hand passes
-    bits: Ints  # the stack of a filter
-    touched: Ints  # masks of what the event at hand changed
-
-
 @compiled
 def place_of(row: int) -> tuple[int, int]:
     """The block of a row and its place there."""
@@ -78,35 +58,34 @@ def place_of(row: int) -> tuple[int, int]:
 
 @inner
 def _emit(
-    plan: Ints, constants: Floats, out: Output, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int
+    plan: Ints, constants: Floats, work: Ints, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int
 ) -> None:
     """Writes one change with its evidence, and moves the customer's sequence on. ``stay_ms``: NONE for an entry."""
     row[op.R_SEQUENCE] += 1
-    at, piece = out.used[0], out.used[1]
-    out.changes[at, op.O_ROW] = index
-    out.changes[at, op.O_EVENT] = event
-    out.changes[at, op.O_SEGMENT] = s
-    out.changes[at, op.O_AT] = now_ms
-    out.changes[at, op.O_SEQUENCE] = row[op.R_SEQUENCE]
-    out.changes[at, op.O_EVIDENCE] = piece
-    out.changes[at, op.O_STAY] = stay_ms
+    at = work[op.W_CHANGES] + op.O_COLUMNS * work[op.W_CHANGES_USED]
+    work[at + op.O_ROW] = index
+    work[at + op.O_EVENT] = event
+    work[at + op.O_SEGMENT] = s
+    work[at + op.O_AT] = now_ms
+    work[at + op.O_SEQUENCE] = row[op.R_SEQUENCE]
+    work[at + op.O_EVIDENCE] = work[op.W_PIECES_USED]
+    work[at + op.O_STAY] = stay_ms
+    work[op.W_CHANGES_USED] += 1
     g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
     for k in range(plan[g + op.S_EVIDENCE], plan[g + op.S_EVIDENCE_END]):
         type_, value = load(plan, constants, plan[plan[op.P_EVIDENCE] + k], row, now_ms)
-        out.types[piece] = type_
-        out.values[piece] = value
-        piece += 1
-    out.used[0] = at + 1
-    out.used[1] = piece
+        at = work[op.W_PIECES] + 2 * work[op.W_PIECES_USED]
+        work[at] = type_
+        work[at + 1] = as_word(value)
+        work[op.W_PIECES_USED] += 1
 
 
-@inlined
+@pasted
 def evaluate(
     plan: Ints,
     constants: Floats,
     pool: Words,
-    scratch: Scratch,
-    out: Output,
+    work: Ints,
     row: Ints,
     index: int,
     event: int,
@@ -128,13 +107,11 @@ def evaluate(
         g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
         if withheld.shape[0] == 0 and not (changed and plan[g + op.S_MEMBER]):
             own_s = _own_timer(row, plan[op.P_DUES], s)
-            if own_s > now_s and not (event != op.NONE and _touched(plan, scratch.touched, s)):
+            if own_s > now_s and not (event != op.NONE and _touched(plan, work, s)):
                 if own_s < _NEVER_S:
                     due = min(due, own_s * 1_000)
                 continue
-        own_changed, own = _evaluate_segment(
-            plan, constants, pool, scratch, out, row, index, event, withheld, s, now_ms
-        )
+        own_changed, own = _evaluate_segment(plan, constants, pool, work, row, index, event, withheld, s, now_ms)
         changed = changed or own_changed
         if own == op.BARRED:
             own = np.int64(0)  # to be looked at with the next event, not before
@@ -148,35 +125,34 @@ def evaluate(
 _NEVER_S = 0xFFFF_FFFF
 
 
-@inlined
+@pasted
 def _own_timer(row: Ints, dues: int, s: int) -> int:
     """When segment ``s`` must be looked at again even if no event touches it: seconds, rounded down."""
     return row[dues + (s >> 1)] >> ((s & 1) << 5) & 0xFFFF_FFFF
 
 
-@inlined
+@pasted
 def _set_own_timer(row: Ints, dues: int, s: int, seconds: int) -> None:
     row[dues + (s >> 1)] ^= (seconds ^ _own_timer(row, dues, s)) << ((s & 1) << 5)
 
 
-@inlined
-def _touched(plan: Ints, touched: Ints, s: int) -> bool:
+@pasted
+def _touched(plan: Ints, work: Ints, s: int) -> bool:
     """Whether the event at hand changed anything that segment ``s`` reads."""
     words = plan[op.P_TOUCH_WORDS]
     needs = plan[op.P_NEEDS] + s * words
     for k in range(words):
-        if plan[needs + k] & touched[k] != 0:
+        if plan[needs + k] & work[work[op.W_TOUCHED] + k] != 0:
             return True
     return False
 
 
-@inlined
+@pasted
 def _evaluate_segment(
     plan: Ints,
     constants: Floats,
     pool: Words,
-    scratch: Scratch,
-    out: Output,
+    work: Ints,
     row: Ints,
     index: int,
     event: int,
@@ -203,7 +179,7 @@ def _evaluate_segment(
                 return False, op.BARRED
             state = op.NONE
             row[place] = state
-    enters, enters_until, leaves, leaves_until = _conditions(plan, constants, pool, scratch, row, g, member, now_ms)
+    enters, enters_until, leaves, leaves_until = _conditions(plan, constants, pool, work, row, g, member, now_ms)
     if member:
         since = state >> 1
         stay_over = since + plan[g + op.S_MIN_STAY]
@@ -213,7 +189,7 @@ def _evaluate_segment(
             return False, stay_over
         row[place] = op.NONE
         row[plan[g + op.S_LEFT]] = now_ms
-        _emit(plan, constants, out, row, index, event, s, now_ms - since, now_ms)
+        _emit(plan, constants, work, row, index, event, s, now_ms - since, now_ms)
         # Nobody is eligible while the exit holds.
         return True, op.FOREVER if plan[g + op.S_ONCE] else leaves_until
     if not enters or leaves:
@@ -232,13 +208,13 @@ def _evaluate_segment(
     if now_ms < ready:
         return began, min(ready, min(enters_until, leaves_until))
     row[place] = now_ms << 1 | 1
-    _emit(plan, constants, out, row, index, event, s, op.NONE, now_ms)
+    _emit(plan, constants, work, row, index, event, s, op.NONE, now_ms)
     return True, max(leaves_until, now_ms + plan[g + op.S_MIN_STAY])
 
 
-@inlined
+@pasted
 def _conditions(
-    plan: Ints, constants: Floats, pool: Words, scratch: Scratch, row: Ints, g: int, member: bool, now_ms: int
+    plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, g: int, member: bool, now_ms: int
 ) -> tuple[bool, int, bool, int]:
     """Enter and exit of the segment at ``g``: truth and until when, each. What does not matter is false for ever."""
     has_exit = plan[g + op.S_EXIT_END] > plan[g + op.S_EXIT]
@@ -251,9 +227,7 @@ def _conditions(
             wanted = not has_exit or not (member or (leaves and leaves_until == op.FOREVER))
             start, end = plan[g + op.S_ENTER], plan[g + op.S_ENTER_END]
         if wanted:
-            truth, until = run(
-                plan, constants, pool, scratch.types, scratch.stack, scratch.until, row, start, end, now_ms
-            )
+            truth, until = run(plan, constants, pool, work, row, start, end, now_ms)
             if side == 0:
                 leaves, leaves_until = truth, until
             else:
@@ -271,51 +245,51 @@ def move_clock(plan: Ints, row: Ints, now_ms: int) -> None:
     row[op.R_CLOCK] = now_ms
 
 
-@inlined
-def _passes(plan: Ints, constants: Floats, numbers: Floats, tests: Words, bits: Ints, f: int, i: int) -> int:
-    """1 when event ``i`` satisfies filter number ``f``, else 0; ``bits`` is the stack."""
-    top = -1
+@pasted
+def _passes(plan: Ints, constants: Floats, numbers: Floats, tests: Words, work: Ints, f: int, i: int) -> int:
+    """1 when event ``i`` satisfies filter number ``f``, else 0."""
+    top = work[op.W_BITS] - 1
     f = plan[op.P_FILTERS] + f * op.FILTER_COLUMNS
     for pc in range(plan[f], plan[f + 1]):
         at = plan[op.P_FILTER_CODE] + pc * op.CODE_COLUMNS
         what, a = plan[at], plan[at + 1]
         if what == op.F_TEST:
             top += 1
-            bits[top] = np.int64(tests[a, i] >> np.uint64(plan[at + 2])) & 1
+            work[top] = np.int64(tests[a, i] >> np.uint64(plan[at + 2])) & 1
         elif what == op.F_NUMBER:
             top += 1
             x = numbers[a, i]
-            bits[top] = 1 if not np.isnan(x) and holds(plan[at + 2], x, constants[plan[at + 3]]) else 0
+            work[top] = 1 if not np.isnan(x) and holds(plan[at + 2], x, constants[plan[at + 3]]) else 0
         elif what == op.F_EXISTS:
             top += 1
-            bits[top] = 0 if np.isnan(numbers[a, i]) else 1
+            work[top] = 0 if np.isnan(numbers[a, i]) else 1
         elif what == op.F_AND:
             top -= 1
-            bits[top] &= bits[top + 1]
+            work[top] &= work[top + 1]
         elif what == op.F_OR:
             top -= 1
-            bits[top] |= bits[top + 1]
+            work[top] |= work[top + 1]
         elif what == op.F_NOT:
-            bits[top] ^= 1
+            work[top] ^= 1
         else:
             top += 1
-            bits[top] = 0
-    return bits[0]
+            work[top] = 0
+    return work[top]
 
 
-@inlined
-def _remember_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int) -> None:
+@pasted
+def _remember_event(plan: Ints, constants: Floats, events: Events, work: Ints, row: Ints, i: int) -> None:
     """Updates every accumulator of the event's kind. The clock has been moved on already."""
     kind, t = events.kind[i], events.time_ms[i]
-    hits = scratch.hits
+    hits = work[op.W_HITS]
     bounds = plan[op.P_KIND_FILTERS] + kind
     for f in range(plan[bounds], plan[bounds + 1]):
-        hits[f] = _passes(plan, constants, events.numbers, events.tests, scratch.bits, f, i)
+        work[hits + f] = _passes(plan, constants, events.numbers, events.tests, work, f, i)
     days_counted = False
     bounds = plan[op.P_KIND_ACCUMULATORS] + kind
     for a in range(plan[bounds], plan[bounds + 1], op.A_COLUMNS):
         f = plan[a + op.A_FILTER]
-        if f != op.NONE and hits[f] == 0:
+        if f != op.NONE and work[hits + f] == 0:
             continue
         word = np.int64(0)
         source = plan[a + op.A_SOURCE]
@@ -334,16 +308,16 @@ def _remember_event(plan: Ints, constants: Floats, events: Events, scratch: Scra
                 if word == op.NONE:
                     continue
         if update(plan, a, row, t, word):
-            _touch(scratch.touched, plan[a + op.A_TOUCH])
+            _touch(work, plan[a + op.A_TOUCH])
             days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
     if days_counted:
         for k in range(plan[op.P_CHURN_CACHES], plan[op.P_CHURN_CACHES] + plan[op.P_CHURN_CACHE_COUNT]):
             row[plan[k]] = op.NONE
 
 
-@inlined
-def _touch(touched: Ints, bit: int) -> None:
-    touched[bit // op.TOUCH_BITS] |= 1 << bit % op.TOUCH_BITS
+@pasted
+def _touch(work: Ints, bit: int) -> None:
+    work[work[op.W_TOUCHED] + bit // op.TOUCH_BITS] |= 1 << bit % op.TOUCH_BITS
 
 
 @inner
@@ -366,7 +340,7 @@ def _remember_id(row: Ints, start: int, size: int, id_: int, shift: int) -> None
         row[op.R_RINGS] += (after - place) << shift
 
 
-@inlined
+@pasted
 def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
     """Whether event ``i`` is to be skipped: APPLIED when not, else why. A duplicate's offset counts as seen."""
     kind, offset = events.kind[i], events.offset[i]
@@ -381,8 +355,8 @@ def _skip(plan: Ints, events: Events, row: Ints, i: int) -> int:
     return op.APPLIED
 
 
-@inlined
-def _apply_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch, row: Ints, i: int, trait: int) -> int:
+@pasted
+def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row: Ints, i: int, trait: int) -> int:
     """Applies event ``i`` to its row, whose timers have fired; ``trait`` is its first trait, where it has one.
 
     Returns LATE when the event lies before the customer's clock, else APPLIED.
@@ -390,8 +364,9 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch
     t, clock = events.time_ms[i], row[op.R_CLOCK]
     if t > clock:
         move_clock(plan, row, t)
-    scratch.touched[:] = 0
-    _remember_event(plan, constants, events, scratch, row, i)
+    for k in range(work[op.W_TOUCHED], work[op.W_TOUCHED] + plan[op.P_TOUCH_WORDS]):
+        work[k] = 0
+    _remember_event(plan, constants, events, work, row, i)
     while trait < events.trait_event.shape[0] and events.trait_event[trait] == i:
         at = plan[op.P_TRAITS] + events.trait[trait] * op.TRAIT_COLUMNS
         word = plan[at + op.TRAIT_WORD]
@@ -400,46 +375,13 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, scratch: Scratch
             if row[word + 1] != events.trait_type[trait] or row[word + 2] != events.trait_value[trait]:
                 row[word + 1] = events.trait_type[trait]
                 row[word + 2] = events.trait_value[trait]
-                _touch(scratch.touched, plan[at + op.TRAIT_TOUCH])
+                _touch(work, plan[at + op.TRAIT_TOUCH])
         trait += 1
     _remember_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i], 0)
     _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)
     if events.offset[i] != op.NONE:
         row[op.R_SEEN + events.kind[i]] = events.offset[i]
     return op.LATE if t < clock else op.APPLIED
-
-
-@inner
-def _unowned_events(e: Events) -> Events:
-    return Events(
-        unowned(e.kind),
-        unowned(e.time_ms),
-        unowned(e.offset),
-        unowned(e.stream_ms),
-        unowned(e.event_hash),
-        unowned(e.order_hash),
-        unowned(e.numbers),
-        unowned(e.number_bits),
-        unowned(e.tests),
-        unowned(e.hashes),
-        unowned(e.texts),
-        unowned(e.trait_event),
-        unowned(e.trait),
-        unowned(e.trait_type),
-        unowned(e.trait_value),
-    )
-
-
-@inner
-def _unowned_scratch(s: Scratch) -> Scratch:
-    return Scratch(
-        unowned(s.types), unowned(s.stack), unowned(s.until), unowned(s.hits), unowned(s.bits), unowned(s.touched)
-    )
-
-
-@inner
-def _unowned_output(o: Output) -> Output:
-    return Output(unowned(o.used), unowned(o.changes), unowned(o.types), unowned(o.values))
 
 
 #: What ``step`` does with each of its rows.
@@ -454,13 +396,12 @@ def step(
     plan: Ints,
     constants: Floats,
     pool: Words,
-    scratch: Scratch,
+    work: Ints,
     blocks: tuple[Ints, ...],
     due: Ints,
     rows: Ints,
     events: Events,
     status: npt.NDArray[np.int8],
-    out: Output,
     withheld: npt.NDArray[np.bool_],
     start: int,
     to_ms: int,
@@ -471,14 +412,11 @@ def step(
     the later of the event's timestamp and the stream clock. ``withheld`` is empty, or (mode REDEFINE) flags the segments
     that let nobody in. A row that is taken up again goes on where it stopped: what has fired is not due any more.
     """
-    plan, constants, pool, due, rows = unowned(plan), unowned(constants), unowned(pool), unowned(due), unowned(rows)
-    withheld = unowned(withheld)
-    events, scratch, out = _unowned_events(events), _unowned_scratch(scratch), _unowned_output(out)
     trait = 0
     for i in range(start, rows.shape[0]):
         index = rows[i]
         block, place = place_of(index)
-        row = unowned(blocks[block])[place]
+        row = blocks[block][place]
         upto = to_ms
         if mode == APPLY:
             status[i] = _skip(plan, events, row, i)
@@ -490,8 +428,8 @@ def step(
         done = False
         while not done:
             if (
-                out.used[0] + plan[op.P_SEGMENT_COUNT] > out.changes.shape[0]
-                or out.used[1] + plan[op.P_EVIDENCE_MOST] > out.types.shape[0]
+                work[op.W_CHANGES_USED] + plan[op.P_SEGMENT_COUNT] > work[op.W_CHANGES_MOST]
+                or work[op.W_PIECES_USED] + plan[op.P_EVIDENCE_MOST] > work[op.W_PIECES_MOST]
             ):
                 return i
             event = op.NONE
@@ -503,11 +441,11 @@ def step(
                 done = True
                 if mode == APPLY:
                     event = i
-                    status[i] = _apply_event(plan, constants, events, scratch, row, i, trait)
+                    status[i] = _apply_event(plan, constants, events, work, row, i, trait)
                     now_ms = row[op.R_CLOCK]
                 else:
                     now_ms = max(to_ms, row[op.R_CLOCK])
-            changed, due[index] = evaluate(plan, constants, pool, scratch, out, row, index, event, withheld, now_ms)
+            changed, due[index] = evaluate(plan, constants, pool, work, row, index, event, withheld, now_ms)
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
     return rows.shape[0]

@@ -195,3 +195,16 @@ O_SEQUENCE: Final = 4
 O_EVIDENCE: Final = 5  # its first piece of evidence
 O_STAY: Final = 6  # ms that the customer was a member, of an exit; NONE: an entry
 O_COLUMNS: Final = 7
+
+# --- The kernel's working memory is one array of integers: what it wrote, then places of its parts, then the parts ------
+W_CHANGES_USED: Final = 0
+W_PIECES_USED: Final = 1
+W_CHANGES_MOST: Final = 2
+W_PIECES_MOST: Final = 3
+W_STACK: Final = 4  # of conditions: three words an entry (type, value, until)
+W_HITS: Final = 5  # 1 for each filter that the event at hand passes
+W_BITS: Final = 6  # stack of a filter
+W_TOUCHED: Final = 7  # masks of what the event at hand changed
+W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
+W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
+W_HEADER: Final = 10

@@ -15,6 +15,7 @@ from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
+from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import Columns
 
 Ints = npt.NDArray[np.int64]
@@ -70,23 +71,8 @@ class Partition:
         self.latest_ms = op.NONE
         self._writer = ChangeWriter(plan, self.profiles)
         self._codec = RowCodec(plan, self.profiles)
-        self._scratch = kernel.Scratch(
-            types=np.zeros(plan.stack_depth, dtype=np.int64),
-            stack=np.zeros(plan.stack_depth, dtype=np.float64),
-            until=np.zeros(plan.stack_depth, dtype=np.int64),
-            hits=np.zeros(plan.filter_count, dtype=np.int64),
-            bits=np.zeros(plan.filter_depth, dtype=np.int64),
-            touched=np.zeros(int(plan.arrays.numbers[op.P_TOUCH_WORDS]), dtype=np.int64),
-        )
         self._no_events = self._events(_no_columns(), None, np.zeros(0, dtype=np.int64))
-        changes = _OUTPUT_CHANGES + len(plan.segments)
-        pieces = _OUTPUT_EVIDENCE + len(plan.evidence)
-        self._out = kernel.Output(
-            used=np.zeros(2, dtype=np.int64),
-            changes=np.zeros((changes, op.O_COLUMNS), dtype=np.int64),
-            types=np.zeros(pieces, dtype=np.int64),
-            values=np.zeros(pieces, dtype=np.float64),
-        )
+        self._work = WorkingMemory(plan, _OUTPUT_CHANGES, _OUTPUT_EVIDENCE)
 
     def prepare(self) -> None:
         """Loads the kernel from its cache, or compiles it where there is none: some seconds, once a machine."""
@@ -141,14 +127,13 @@ class Partition:
         quiet: bool = False,
     ) -> Changes:
         """Runs the kernel over rows, emptying the output whenever it is full."""
-        out = self._out
         cause = "definitions" if mode == kernel.REDEFINE else "timer"
         changes: list[Changes] = []
         done = 0
         while done < len(rows):
-            out.used[:] = 0
+            self._work.clear()
             done = self._run(mode, rows, withheld, to_ms, events or self._no_events, status, done)
-            changes.append(self._writer.write(out, event_ids, cause, quiet=quiet))
+            changes.append(self._writer.write(self._work, event_ids, cause, quiet=quiet))
         return Changes.joined(changes)
 
     def _run(
@@ -167,13 +152,12 @@ class Partition:
             self.plan.arrays.numbers,
             self.plan.arrays.constants,
             self.profiles.texts.bits,
-            self._scratch,
+            self._work.words,
             self.profiles.blocks,
             self.profiles.due,
             rows,
             events,
             status,
-            self._out,
             withheld,
             start,
             to_ms,

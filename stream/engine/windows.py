@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.compiled import as_float, inlined, inner
+from stream.engine.compiled import as_float, inner, pasted
 
 Ints = npt.NDArray[np.int64]
 
 
-@inlined
+@pasted
 def cell_of(row: Ints, at: int, place: int) -> int:
     """Bucket ``place`` of a ring of counts: two of 32 bits in each word behind ``at``."""
     return row[at + 1 + (place >> 1)] >> ((place & 1) << 5) & 0xFFFFFFFF
 
 
-@inlined
+@pasted
 def slot_of(row: Ints, at: int, k: int) -> int:
     """Bucket number modulo B of value ``k`` of a windowed set: eight of 8 bits in each word behind the hashes."""
     return row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] >> ((k & 7) << 3) & 0xFF
 
 
-@inlined
+@pasted
 def _set_slot(row: Ints, at: int, k: int, slot: int) -> None:
     row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] ^= (slot ^ slot_of(row, at, k)) << ((k & 7) << 3)
 
@@ -118,7 +118,7 @@ def _extreme(row: Ints, at: int, what: int, place: int, count: int, size: int) -
     return found
 
 
-@inlined
+@pasted
 def update(plan: Ints, a: int, row: Ints, t: int, word: int) -> bool:
     """Adds one event at ``t`` to accumulator ``a``; ``word``: its field's value, which is known to be there.
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from stream.errors import InputError
 
 STANDARD_INPUT = "-"
-_BLOCK_BYTES = 1 << 20
+#: So much is read at once: enough lines for a batch, few enough to stay in the processor's cache.
+BLOCK_BYTES = 1 << 20
+#: Whatever has lines as long as this holds no events, and must not fill the memory.
+LINE_BYTES_MAX = 256 << 20
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+#: How files begin that other programs have packed, and what unpacks them to standard output. No JSON begins so.
+_OTHER_PACKINGS = {
+    b"PK\x03\x04": ("zip", "unzip -p"),
+    b"\x28\xb5\x2f\xfd": ("Zstandard", "zstd -dc"),
+    b"\xfd7zXZ\x00": ("xz", "xz -dc"),
+    b"BZh91AY&SY": ("bzip2", "bzip2 -dc"),
+}
+_START_BYTES = max(map(len, _OTHER_PACKINGS))
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of one source, most blank ones left out. ``numbers`` are their places in it, counted from 1."""
+    """Lines of one source without their ends, most blank ones left out. ``numbers`` are their places, from 1."""
 
     source: str
     lines: list[bytes]
@@ -34,53 +49,113 @@ def total_bytes(sources: Sequence[str]) -> int | None:
 def read_lines(sources: Sequence[str], on_bytes: Callable[[int], None] | None = None) -> Iterator[Lines]:
     """The lines of all sources, one source after the other, about a megabyte at a time.
 
-    ``on_bytes`` is told how many bytes have been read since it was last called, as they lie on disk. Raises
-    ``InputError`` when a source can't be opened or read.
+    Gzip data is unpacked, whatever the source is called. ``on_bytes`` is told how many bytes have been read since it
+    was last called, as they lie on disk. Raises ``InputError`` when a source can't be opened or read to its end.
     """
     for source in sources:
+        # A file's name may be no UTF-8; what is written about it has to be.
+        name = source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        last = 0
         try:
-            yield from _read_source(source, on_bytes)
+            for batch in _read_source(source, name, on_bytes):
+                yield batch
+                last = batch.numbers[-1] if batch.numbers else last
+        except BrokenPipeError:
+            raise  # of what ``on_bytes`` writes to: reading knows no such thing
         except (OSError, EOFError, zlib.error) as error:
-            what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise InputError(f"{source}: can't be read: {what}") from error
+            where = f" beyond line {last:,}" if last else ""
+            raise InputError(f"{name}: can't be read{where}: {_reason(error)}") from error
 
 
-def _read_source(source: str, on_bytes: Callable[[int], None] | None) -> Iterator[Lines]:
-    if source == STANDARD_INPUT:
-        yield from _batches(source, sys.stdin.buffer, sys.stdin.buffer, None)
-        return
-    with Path(source).open("rb") as raw:
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "the gzip data is cut off, so the file is not complete"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"the gzip data is damaged ({error})"
+
+
+def _read_source(source: str, name: str, on_bytes: Callable[[int], None] | None) -> Iterator[Lines]:
+    with _opened(source) as raw:
+        stream = _Counted(raw, on_bytes)
+        if stream.start.startswith(_GZIP):
+            # Of a file, gzip only asks `read` unless one seeks in what is unpacked.
+            with gzip.GzipFile(fileobj=cast("BinaryIO", stream), mode="rb") as unpacked:
+                yield from _batches(name, unpacked)
+            return
         if source.endswith(".gz"):
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield from _batches(source, unpacked, raw, on_bytes)
-        else:
-            yield from _batches(source, raw, raw, on_bytes)
+            if not stream.start:
+                raise EOFError
+            raise InputError(f"{name}: can't be read: it is called .gz, but what it holds is no gzip data")
+        for start, (packing, unpack) in _OTHER_PACKINGS.items():
+            if stream.start.startswith(start):
+                raise InputError(
+                    f"{name}: can't be read: this is {packing} data, and only gzip is unpacked here "
+                    f"(try {unpack} FILE | segstream replay DEFINITIONS -)"
+                )
+        yield from _batches(name, stream)
 
 
-def _batches(
-    source: str, stream: BinaryIO | gzip.GzipFile, raw: BinaryIO, on_bytes: Callable[[int], None] | None
-) -> Iterator[Lines]:
-    number, told = 1, 0
+def _opened(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    """A file, or standard input (which is left open)."""
+    if source != STANDARD_INPUT:
+        return Path(source).open("rb")
+    if sys.stdin is None:
+        raise InputError("standard input is closed: there is nothing to read")
+    return contextlib.nullcontext(sys.stdin.buffer)
+
+
+class _Counted:
+    """A file whose ``start`` is known, and that tells how much of it has been read."""
+
+    def __init__(self, raw: BinaryIO, on_bytes: Callable[[int], None] | None) -> None:
+        self._raw = raw
+        self._on_bytes = on_bytes
+        self.start = raw.read(_START_BYTES)
+        self._ahead = self.start
+        self._has_ended = len(self.start) < _START_BYTES
+
+    def read(self, size: int, /) -> bytes:
+        """``size`` bytes, fewer only at the end."""
+        block, self._ahead = self._ahead[:size], self._ahead[size:]
+        wanted = size - len(block)
+        # After the end nothing is asked for again: at a terminal a person would have to end their input twice.
+        if wanted and not self._has_ended:
+            more = self._raw.read(wanted)
+            self._has_ended = len(more) < wanted
+            block += more
+        if self._on_bytes is not None:
+            self._on_bytes(len(block))
+        return block
+
+
+def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
+    number = 1
     rest: list[bytes] = []  # pieces of a line whose end has not been read
-    while block := stream.read(_BLOCK_BYTES):
-        if on_bytes is not None:
-            place = raw.tell()
-            on_bytes(place - told)
-            told = place
+    rest_bytes = 0
+    block = stream.read(BLOCK_BYTES).removeprefix(_BYTE_ORDER_MARK)
+    while block:
         head, newline, tail = block.rpartition(b"\n")
-        if not newline:
-            rest.append(block)
-            continue
-        batch = _lines(source, b"".join([*rest, head]), number)
-        number += len(batch.numbers)
-        rest = [tail] if tail else []
-        yield _without_blank(batch)
+        if newline:
+            batch = _lines(source, b"".join([*rest, head]), number)
+            number += len(batch.numbers)
+            rest, rest_bytes = [], 0
+            yield _without_blank(batch)
+        if tail:
+            rest.append(tail)
+            rest_bytes += len(tail)
+            if rest_bytes > LINE_BYTES_MAX:
+                limit = f"{LINE_BYTES_MAX >> 20:,} MiB"
+                raise InputError(f"{source}: line {number:,} is longer than {limit}: expected one JSON object a line")
+        block = stream.read(BLOCK_BYTES)
     if rest:
         yield _without_blank(_lines(source, b"".join(rest), number))
 
 
 def _lines(source: str, text: bytes, first: int) -> Lines:
     lines = text.split(b"\n")
+    if b"\r" in text:  # as Windows ends lines; no JSON text holds a raw one
+        lines = [line.removesuffix(b"\r") for line in lines]
     return Lines(source, lines, range(first, first + len(lines)))
 
 

@@ -16,16 +16,19 @@ from stream.replay.lines import Lines, is_blank, read_lines
 from stream.replay.sorting import Sorter, up_to
 from stream.replay.summary import SegmentSummary, Summary
 
-_SORTED_BATCH = 4_096
-
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where a replay's results go: changes in order, rejected lines, and progress in bytes read."""
+    """Where a replay's results go: changes in order, rejected lines, and progress.
+
+    ``bytes_read`` is told how many bytes of the sources have been read since it was last called, as they lie on disk.
+    Of a sorted replay ``bytes_sorted`` is told how many bytes of events have been applied, and of how many.
+    """
 
     changes: Callable[[Changes], None]
-    rejected: Callable[[dict[str, Any]], None]
+    rejected: Callable[[dict[str, Any]], None] | None = None
     bytes_read: Callable[[int], None] | None = None
+    bytes_sorted: Callable[[int, int], None] | None = None
 
 
 def replay(
@@ -45,10 +48,11 @@ def replay(
             summary.count_changes(changes)
             outlets.changes(changes)
 
-    for events in _events(decoder, sources, outlets, summary, sort=sort):
-        wanted = up_to(events, until_ms)
-        summary.after_until += len(events) - len(wanted)
-        applied = partition.apply(wanted)
+    batches = _events(decoder, sources, outlets, summary, until_ms)
+    if sort:
+        batches = _sorted(decoder, batches, outlets)
+    for events, _ in batches:
+        applied = partition.apply(events)
         summary.count_events(applied.status)
         emit(applied.changes)
     emit(partition.advance(partition.latest_ms if until_ms is None else until_ms))
@@ -59,25 +63,35 @@ def replay(
 
 
 def _events(
-    decoder: Decoder, sources: Sequence[str], outlets: Outlets, summary: Summary, *, sort: bool
-) -> Iterator[Columns]:
-    """The valid events of all sources in order; bad lines are reported on the way."""
-    sorter = Sorter() if sort else None
+    decoder: Decoder, sources: Sequence[str], outlets: Outlets, summary: Summary, until_ms: int | None
+) -> Iterator[tuple[Columns, list[bytes]]]:
+    """The valid events of all sources up to ``until_ms``, with the lines they are from; bad lines are reported."""
     for batch in read_lines(sources, outlets.bytes_read):
         events, rejections = decoder.decode_mixed(batch.lines)
         for rejection in rejections:
             if is_blank(batch.lines[rejection.index]):
                 continue
-            summary.rejected[rejection.code] += 1
-            outlets.rejected(rejected_line(batch, rejection.index, rejection.reason))
-        if sorter is None:
-            yield events
-        else:
-            sorter.add(events, batch.lines)
-    if sorter is not None:
-        for lines in sorter.batches(_SORTED_BATCH):
-            events, _ = decoder.decode_mixed(lines)
-            yield events
+            summary.count_rejection(rejection, batch.source, batch.numbers[rejection.index])
+            if outlets.rejected is not None:
+                outlets.rejected(rejected_line(batch, rejection.index, rejection.reason))
+        wanted = up_to(events, until_ms)
+        summary.after_until += len(events) - len(wanted)
+        yield wanted, batch.lines
+
+
+def _sorted(
+    decoder: Decoder, batches: Iterator[tuple[Columns, list[bytes]]], outlets: Outlets
+) -> Iterator[tuple[Columns, list[bytes]]]:
+    """The same events by timestamp, kind and place."""
+    with Sorter() as sorter:
+        for events, lines in batches:
+            sorter.add(events, lines)
+        for lines in sorter.batches():
+            events, rejections = decoder.decode_mixed(lines)
+            assert not rejections, "a line was valid before it was sorted"
+            yield events, lines
+            if outlets.bytes_sorted is not None:
+                outlets.bytes_sorted(sum(map(len, lines)), sorter.bytes_added)
 
 
 def rejected_line(batch: Lines, index: int, reason: str) -> dict[str, Any]:

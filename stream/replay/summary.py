@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Status
+from stream.events.columns import Rejection
 
 _BINS_A_DOUBLING = 64
 
@@ -26,13 +28,19 @@ class Stays:
             self.bins[round(math.log2(stay_ms + 1) * _BINS_A_DOUBLING)] += 1
 
     def median_ms(self) -> float | None:
-        """The median to about 1 %; None when there are none."""
-        rest = self.bins.total() / 2
+        """The median to about half a percent, of an even number the mean of the two in the middle; None of none."""
+        count = self.bins.total()
+        if not count:
+            return None
+        return (self._ranked_ms((count - 1) // 2) + self._ranked_ms(count // 2)) / 2
+
+    def _ranked_ms(self, rank: int) -> float:
+        """The stay that ``rank`` others are shorter than, or as long."""
         for number in sorted(self.bins):
-            rest -= self.bins[number]
-            if rest <= 0:
-                return 2.0 ** (number / _BINS_A_DOUBLING) - 1
-        return None
+            rank -= self.bins[number]
+            if rank < 0:
+                return float(2.0 ** (number / _BINS_A_DOUBLING) - 1)
+        raise AssertionError("there are not so many stays")
 
 
 @dataclass
@@ -47,6 +55,14 @@ class SegmentSummary:
 
 
 @dataclass
+class Rejected:
+    """The lines that were rejected for one kind of reason: how many, and the first one's place and reason."""
+
+    first: str
+    count: int = 0
+
+
+@dataclass
 class Summary:
     """Everything that a replay counts."""
 
@@ -56,7 +72,7 @@ class Summary:
     late: int = 0
     after_until: int = 0  # valid, but later than --until
     customers: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)  # by the code of the reason
+    rejected: dict[str, Rejected] = field(default_factory=dict)  # by the code of the reason
 
     def count_changes(self, changes: Changes) -> None:
         for number, segment in enumerate(self.segments):
@@ -68,7 +84,16 @@ class Summary:
                 segment.exited += int(exits.sum())
                 segment.stays.add(changes.stay_ms[exits].tolist())
 
-    def count_events(self, status: np.ndarray[tuple[int], np.dtype[np.int8]]) -> None:
+    def count_events(self, status: npt.NDArray[np.int8]) -> None:
         self.events += len(status)
         self.duplicates += int((status == Status.DUPLICATE).sum())
         self.late += int((status == Status.LATE).sum())
+
+    def count_rejection(self, rejection: Rejection, source: str, line: int) -> None:
+        if rejection.code not in self.rejected:
+            self.rejected[rejection.code] = Rejected(f"{source}, line {line:,}: {rejection.reason}")
+        self.rejected[rejection.code].count += 1
+
+    @property
+    def rejected_lines(self) -> int:
+        return sum(rejected.count for rejected in self.rejected.values())
