@@ -2,15 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEED ?= 0
 
-.PHONY: setup demo test lint types unit stress bench clean
+.PHONY: setup demo test lint types unit stress bench lock clean
+
+# With LOCKED=1 the exact versions of dev.lock are installed (for Python 3.11), their hashes checked.
+$(VENV)/.ready: pyproject.toml dev.lock
+	$(PYTHON) -m venv $(VENV)
+ifdef LOCKED
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+endif
+	touch $@
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# Thirty days of a shop's traffic through the ready definitions: what happened, as a table.
+demo: setup
+	@mkdir -p out
+	@echo "Simulating 200,000 events of a shop ..."
+	@$(BIN)/segstream simulate --events 200k --duplicates 0.01 --late 0.02 --seed $(SEED) --output out/events.jsonl
+	@echo "Replaying them through stream/segments.yaml ..."
+	@$(BIN)/segstream replay stream/segments.yaml out/events.jsonl --output out/changes.jsonl
+	@echo "Events: out/events.jsonl    Changes, each with its reason: out/changes.jsonl, for example:"
+	@tail -n 1 out/changes.jsonl
 
 test: lint types unit
 
@@ -22,4 +39,22 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much.
+stress: setup
+	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest -n 2 --dist worksteal tests/engine tests/events tests/language
+
+bench: setup
+	$(BIN)/python -m benchmarks.engine
+
+# Writes dev.lock anew; for Python 3.11.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet pip-tools
+	build/lock/bin/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find stream tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,7 +39,7 @@ def run(lines: list[bytes]) -> int:
         while orders and orders[0][0] <= now - 90 * _DAY:
             state["spent"] -= orders.popleft()[1]
         truths = (
-            ("browsing_now", len(clicks) >= 15),
+            ("busy", len(clicks) >= 15),
             ("big_spender", state["spent"] >= 500),
             ("cart_abandoner", state["carted"] > state["bought"] and now - state["carted"] >= 30 * _MINUTE),
         )

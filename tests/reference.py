@@ -996,7 +996,8 @@ class Reference:
     def _remember(self, customer: Customer, event: dict[str, Any], at: int) -> None:
         kind = event["type"]
         names = self.definitions.fields[kind]
-        fields = {name: scalar(event[name]) for name in names if event.get(name) is not None}
+        # A field that nobody looks at may hold anything.
+        fields = {name: scalar(event[name]) for name in names if isinstance(event.get(name), bool | int | float | str)}
         customer.events.append(Event(kind, at, fields, read_traits(event.get("traits"))))
         customer.event_ids.append(event["event_id"])
         if kind == "purchase":

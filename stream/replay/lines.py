@@ -133,7 +133,7 @@ def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
     number = 1
     rest: list[bytes] = []  # pieces of a line whose end has not been read
     rest_bytes = 0
-    block = stream.read(BLOCK_BYTES).removeprefix(_BYTE_ORDER_MARK)
+    block = stream.read(BLOCK_BYTES)
     while block:
         head, newline, tail = block.rpartition(b"\n")
         if newline:
@@ -153,6 +153,8 @@ def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
 
 
 def _lines(source: str, text: bytes, first: int) -> Lines:
+    if first == 1:
+        text = text.removeprefix(_BYTE_ORDER_MARK)
     lines = text.split(b"\n")
     if b"\r" in text:  # as Windows ends lines; no JSON text holds a raw one
         lines = [line.removesuffix(b"\r") for line in lines]
