@@ -111,7 +111,8 @@ def whole_way(plan: Plan, lines: list[bytes], rounds: int) -> None:
     show(
         "bytes to changes",
         f"{middle('everything'):.2f} µs, {ratio('everything', 'loads'):.2f} x orjson "
-        f"({ratio('everything', 'loads_batches'):.2f} x with results kept), {1e6 / middle('everything'):,.0f} events/s",
+        f"({ratio('everything', 'loads_batches'):.2f} x with results kept), "
+        f"{1e6 / middle('everything'):,.0f} events/s",
     )
     show("bytes to changes as JSON lines", f"{middle('as_json'):.2f} µs, {ratio('as_json', 'loads'):.2f} x orjson")
 
@@ -141,7 +142,7 @@ def kernel_seconds(plan: Plan, batches: list[Columns]) -> float:
 def comparisons(lines: list[bytes], rounds: int) -> None:
     """The slow reference, and three segments over dictionaries."""
     sys.path.insert(0, str(ROOT))
-    from tests.reference import Reference  # noqa: PLC0415 (the tests' own judge, for its speed only)
+    from tests.reference import Reference  # the tests' own judge, for its speed only
 
     definitions = READY.read_text()
     few = lines[: min(len(lines), 3_000)]
@@ -191,7 +192,12 @@ def million(plan: Plan, rounds: int, customers: int = 1_000_000) -> None:
     size = statistics.mean(len(row) for data in snapshots for _, row in data.rows)
     show("snapshot: rows to bytes, 1,000 at a time", f"{taken / len(some) * 1e6:.2f} µs a row of {size:,.0f} bytes")
     partition = Partition(plan)
-    taken = seconds(lambda: [partition.restore(data) for data in snapshots])
+
+    def restore() -> None:
+        for data in snapshots:
+            partition.restore(data)
+
+    taken = seconds(restore)
     show("restore: bytes to rows", f"{taken / len(some) * 1e6:.2f} µs a row, {len(some) / taken:,.0f} rows/s")
 
 
@@ -204,7 +210,7 @@ def start(rounds: int) -> None:
         "plan = _plan(Path(sys.argv[1]))\n"
         "from stream.engine.partition import Partition\n"
         "from stream.events.decoder import Decoder\n"
-        "line = b'{\"type\":\"click\",\"event_id\":\"e\",\"customer_id\":\"c\",\"timestamp\":1,\"action\":\"page_view\"}'\n"
+        'line = b\'{"type":"click","event_id":"e","customer_id":"c","timestamp":1,"action":"page_view"}\'\n'
         "Partition(plan).apply(Decoder(plan.wanted).decode_mixed([line])[0])\n"
         "print(time.perf_counter() - start)"
     )
@@ -257,7 +263,6 @@ def commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     return result.stdout.strip() or "unknown"
-
 
 
 if __name__ == "__main__":

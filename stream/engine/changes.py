@@ -108,7 +108,7 @@ class ChangeWriter:
         return _in_share(self._names[segment], customer, self._holdouts[segment])
 
     def write(self, work: WorkingMemory, event_ids: list[str], cause: str, *, quiet: bool = False) -> Changes:
-        """The records of all that ``work`` holds. ``event_ids`` are those of the batch; without an event it is ``cause``."""
+        """The changes that ``work`` holds. ``event_ids`` are those of the batch; ``cause``: where there is no event."""
         columns = work.changes()
         if not columns.size:
             return Changes()
@@ -175,7 +175,8 @@ class ChangeWriter:
         shown[texts] = [self._profiles.texts.text(code) for code in numbers[texts].astype(np.int64).tolist()]
         booleans = types == op.T_BOOLEAN
         shown[booleans] = numbers[booleans] != 0.0
-        return shown.tolist()
+        values: list[Value] = shown.tolist()
+        return values
 
 
 def _in_share(segment: str, customer: str, share: float) -> bool:

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llvmlite import ir
-from numba import config, float64, int64, njit
+from numba import config as numba_config
+from numba import float64, int64, njit
 from numba.extending import intrinsic
 
+config: Any = numba_config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -58,9 +60,14 @@ _CACHE = None if config.DISABLE_JIT else _cache_directory()
 def _decorate(function: Function, **options: Any) -> Function:
     before, config.CACHE_DIR = config.CACHE_DIR, _CACHE or config.CACHE_DIR
     try:
-        return njit(cache=_CACHE is not None, nogil=True, _nrt=False, **options)(function)
+        # With the errors of NumPy a division is not checked; the kernel divides by sizes, or asks first.
+        decorator: Any = njit
+        made: Function = decorator(cache=_CACHE is not None, nogil=True, error_model="numpy", _nrt=False, **options)(
+            function
+        )
     finally:
         config.CACHE_DIR = before
+    return made
 
 
 def compiled(function: Function) -> Function:
@@ -97,15 +104,16 @@ if config.DISABLE_JIT:
         return int(struct.unpack("<q", struct.pack("<d", number))[0])
 
 else:
+    as_intrinsic: Any = intrinsic
 
-    @intrinsic
+    @as_intrinsic
     def _as_float(context: Any, word: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.bitcast(arguments[0], ir.DoubleType())
 
         return float64(int64), generate
 
-    @intrinsic
+    @as_intrinsic
     def _as_word(context: Any, number: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.bitcast(arguments[0], ir.IntType(64))

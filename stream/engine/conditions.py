@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream.contract import FieldType
+from stream.contract import FieldType, Kind
 from stream.engine import opcodes as op
 from stream.engine.accumulators import Accumulator, needs
 from stream.engine.filters import COMPARISONS, Constants, field_type, swapped
@@ -269,7 +269,7 @@ def _only_falls(node: Aggregate) -> bool:
 
 
 #: By the contract the total of a purchase is never below zero.
-_NEVER_NEGATIVE = (tree.Kind.PURCHASE, "total")
+_NEVER_NEGATIVE = (Kind.PURCHASE, "total")
 
 
 def _windowed(node: tree.Expression) -> bool:

@@ -129,8 +129,8 @@ class FilterCompiler:
                 else:
                     place = self.constants.index(float(value))
                     add((op.F_NUMBER, columns.number(name), COMPARISONS[comparison], place))
-            case tree.TextMatch(test, tree.Field(name, _), text):
-                add((op.F_TEST, *columns.test(name, TextTest(test, (text,))), 0))
+            case tree.TextMatch(matches, tree.Field(name, _), text):
+                add((op.F_TEST, *columns.test(name, TextTest(matches, (text,))), 0))
             case tree.In(tree.Field(name, type_), literals, negated):
                 if type_ is tree.Type.TEXT:
                     test = TextTest("not in" if negated else "in", tuple(str(x.value) for x in literals))

@@ -181,11 +181,6 @@ DUPLICATE: Final = 1
 REPLAYED: Final = 2
 LATE: Final = 3  # applied, with a timestamp before the customer's clock
 
-# --- Causes of a change -------------------------------------------------------------------------------------------------
-BY_EVENT: Final = 0
-BY_TIMER: Final = 1
-BY_DEFINITIONS: Final = 2
-
 # --- Columns of the kernel's output: one row a change -----------------------------------------------------------------
 O_ROW: Final = 0  # the customer's row
 O_EVENT: Final = 1  # index of the event that caused it, or NONE
@@ -196,7 +191,7 @@ O_EVIDENCE: Final = 5  # its first piece of evidence
 O_STAY: Final = 6  # ms that the customer was a member, of an exit; NONE: an entry
 O_COLUMNS: Final = 7
 
-# --- The kernel's working memory is one array of integers: what it wrote, then places of its parts, then the parts ------
+# --- The kernel's working memory is one array of integers: what it wrote, then places of its parts, then the parts ---
 W_CHANGES_USED: Final = 0
 W_PIECES_USED: Final = 1
 W_CHANGES_MOST: Final = 2

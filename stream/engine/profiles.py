@@ -109,7 +109,8 @@ class Profiles:
     def row(self, row: int) -> Ints:
         """A view of one row's words."""
         block, place = place_of(row)
-        return self.blocks[block][place]
+        words: Ints = self.blocks[block][place]
+        return words
 
     def remove(self, customer: str) -> bool:
         """Forgets a customer; False when there is none of that id."""

@@ -88,7 +88,7 @@ class ExpressionState:
 
     def join(
         self,
-        junction: type[And] | type[Or],
+        junction: type[And | Or],
         checked: Sequence[tuple[int, Expression | None]],
         kind: Kind | None = None,
     ) -> Expression | None:
@@ -106,7 +106,7 @@ class ExpressionState:
         return junction(tuple(flat))
 
     def _warn_together(
-        self, junction: type[And] | type[Or], operands: Sequence[tuple[int, Expression]], kind: Kind | None
+        self, junction: type[And | Or], operands: Sequence[tuple[int, Expression]], kind: Kind | None
     ) -> None:
         is_and = junction is And
         open_ones = [(at, operand) for at, operand in operands if verdict(operand, kind) is None]

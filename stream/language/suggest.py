@@ -1,4 +1,4 @@
-"""Did you mean ...?"""
+"""What somebody may have meant who wrote an unknown word."""
 
 from __future__ import annotations
 

@@ -133,8 +133,7 @@ def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
     number = 1
     rest: list[bytes] = []  # pieces of a line whose end has not been read
     rest_bytes = 0
-    block = stream.read(BLOCK_BYTES)
-    while block:
+    while block := stream.read(BLOCK_BYTES):
         head, newline, tail = block.rpartition(b"\n")
         if newline:
             batch = _lines(source, b"".join([*rest, head]), number)
@@ -147,7 +146,6 @@ def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
             if rest_bytes > LINE_BYTES_MAX:
                 limit = f"{LINE_BYTES_MAX >> 20:,} MiB"
                 raise InputError(f"{source}: line {number:,} is longer than {limit}: expected one JSON object a line")
-        block = stream.read(BLOCK_BYTES)
     if rest:
         yield _without_blank(_lines(source, b"".join(rest), number))
 

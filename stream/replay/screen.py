@@ -100,7 +100,7 @@ def closing_table(
     if summary.events:
         screen.print(_segments_table(summary, definitions, described=screen.width >= _DESCRIPTIONS_FROM_WIDTH))
     for line in _closing_lines(summary, until_ms, sort=sort, reported=reported):
-        screen.print(Text(line))
+        screen.print(Text(line), soft_wrap=True)
 
 
 def _segments_table(summary: Summary, definitions: Definitions, *, described: bool) -> Table:

@@ -1,4 +1,4 @@
-"""Real events: a clickstream and seven years of orders, under the definitions that ship with the project and random ones.
+"""Real events: an hour of a clickstream and 18 months of orders, under the definitions that ship with the project and random ones.
 
 The reference takes half a minute for all of it, so it looks at a sample of the customers, always the same; in a campaign at all.
 """

@@ -163,6 +163,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         numbered(tmp_path / "no")
     with pytest.raises(InputError, match=re.escape(f"{tmp_path}: can't be read: Is a directory")):
         numbered(tmp_path)
+    if Path("/proc/self/mem").exists():  # opens, and then fails
+        with pytest.raises(InputError, match=re.escape("/proc/self/mem: can't be read: Input/output error")):
+            numbered("/proc/self/mem")
 
 
 def test_what_was_read_before_the_damage_has_been_replayed(tmp_path: Path) -> None:
