@@ -203,21 +203,23 @@ def million(plan: Plan, rounds: int, customers: int = 1_000_000) -> None:
 
 def start(rounds: int) -> None:
     """The first run's compilation, and later starts up to the first event."""
-    program = (
-        "import sys, time; start = time.perf_counter()\n"
-        "from stream.cli import _plan\n"
-        "from pathlib import Path\n"
-        "plan = _plan(Path(sys.argv[1]))\n"
-        "from stream.engine.partition import Partition\n"
-        "from stream.events.decoder import Decoder\n"
-        'line = b\'{"type":"click","event_id":"e","customer_id":"c","timestamp":1,"action":"page_view"}\'\n'
-        "Partition(plan).apply(Decoder(plan.wanted).decode_mixed([line])[0])\n"
-        "print(time.perf_counter() - start)"
-    )
+    program = """
+import sys, time
+start = time.perf_counter()
+from pathlib import Path
+from stream.engine.partition import Partition
+from stream.engine.plan import compile_plan
+from stream.events.decoder import Decoder
+from stream.language.checker import load
+plan = compile_plan(load(Path(sys.argv[1]).read_bytes(), sys.argv[1]))
+Partition(plan).apply(Decoder(plan.wanted).decode_mixed([sys.argv[2].encode()])[0])
+print(time.perf_counter() - start)
+"""
+    event = '{"type":"click","event_id":"e","customer_id":"c","timestamp":1,"action":"page_view"}'
 
     def once(cache: str) -> float:
         environment = os.environ | {"NUMBA_CACHE_DIR": cache}
-        command = [sys.executable, "-c", program, str(READY)]
+        command = [sys.executable, "-c", program, str(READY), event]
         result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, cwd=ROOT)
         return float(result.stdout)
 

@@ -1,7 +1,7 @@
 """What is remembered of events: each aggregate is read from one to three accumulators.
 
-A new aggregate is one case in ``needs`` (which accumulators it reads) and one value operation in the kernel; a new way of
-remembering is one operation in ``opcodes``, one case each in ``words`` and ``initial``, and its update in the kernel.
+A new aggregate is a case in ``needs`` (which accumulators it reads) and a value operation in the kernel. A new way of
+remembering is an operation in ``opcodes``, a case each in ``words`` and ``initial``, and its update in the kernel.
 """
 
 from __future__ import annotations

@@ -409,8 +409,8 @@ def step(
     """Goes through ``rows[start:]`` in order and returns the first one that is not done (all: the number of rows).
 
     Mode APPLY: row ``i`` is that of event ``i``, and ``status[i]`` tells what became of it; the row's timers fire up to
-    the later of the event's timestamp and the stream clock. ``withheld`` is empty, or (mode REDEFINE) flags segments that
-    let nobody in. A row that is taken up again goes on where it stopped: what has fired is not due any more.
+    the later of the event's timestamp and the stream clock. ``withheld`` is empty, or flags segments that let nobody
+    in (mode REDEFINE). A row that is taken up again goes on where it stopped: what has fired is not due any more.
     """
     trait = 0
     for i in range(start, rows.shape[0]):

@@ -79,6 +79,14 @@ def page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text(encoding="utf-8")
 
 
+def section(name: str, heading: str) -> str:
+    """A section of ``docs/NAME.md``, from its heading to the next one of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    _, found, rest = page(name).partition(f"\n{heading}\n")
+    assert found, f"{name}.md has no section {heading!r}"
+    return re.split(rf"\n#{{1,{level}}} ", rest)[0]
+
+
 def blocks(path: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
     found: list[Block] = []
@@ -127,6 +135,11 @@ def tables(path: Path) -> list[Table]:
             rows.append(_cells(line))
         found.append(Table(path, at, _cells(lines[at - 1]), tuple(rows)))
     return found
+
+
+def first_column(text: str) -> list[str]:
+    """What stands in code in the first cells of all tables in a piece of a page, in order."""
+    return [word for line in text.splitlines() if line.startswith("| `") for word in codes(_cells(line)[0])]
 
 
 def all_tables(first: str) -> list[Table]:

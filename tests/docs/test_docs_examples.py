@@ -94,7 +94,8 @@ def test_wrong_expressions_get_the_messages_shown(item: Block) -> None:
 
 @pytest.mark.parametrize(("written", "canonical"), [tuple(map(code, row)) for row in rows_of("language", "written")])
 def test_canonical_text_is_as_shown(written: str, canonical: str) -> None:
-    file = examples.context() + f"  this_one:\n    enter: |\n      {written} == {written}\n"
+    condition = f"{written} < 0.5" if written.startswith("p_") else f"exists({written})"
+    file = examples.context() + f"  this_one:\n    enter: |\n      {condition}\n"
     (only,) = evidence(load(file, "segments.yaml").segments[-1])
     assert text(only) == canonical
 

@@ -48,7 +48,7 @@ class Case:
 
 def read_case(path: Path) -> Case:
     """Reads a case; raises ``ValueError`` for one that is not as it should be."""
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # it is a SafeLoader
     _check_keys(content, {"about", "definitions", "events", "changes"}, {"until", "silent"}, path.name)
     sequences: Counter[str] = Counter()
     changes = []

@@ -69,7 +69,7 @@ def imports(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide where they lead"
             found.add(node.module or "")
-            if node.module == "stream" or (node.module or "").startswith("stream.") and node.module not in GROUND:
+            if node.module == "stream" or ((node.module or "").startswith("stream.") and node.module not in GROUND):
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -89,11 +89,13 @@ def impurities(name: str, source: str) -> set[str]:
             found.add(top)
         if top == "stream" and module not in GROUND:
             room = (module.split(".") + [""])[1]
-            mine = name.split("/")[0]
+            mine = name.split("/", maxsplit=1)[0]
             if room and room != mine and f"stream.{room}" not in GROUND and room not in KNOWS.get(mine, set()):
                 found.add(module)
     for call in calls(tree):
-        found |= {banned for banned in CALLS if call == banned or call.endswith(f".{banned}") or call.startswith(f"{banned}.")}
+        found |= {
+            banned for banned in CALLS if call == banned or call.endswith(f".{banned}") or call.startswith(f"{banned}.")
+        }
     return {what for what in found if (name, what) not in EXCEPTIONS}
 
 
@@ -105,7 +107,10 @@ def test_a_module_of_the_core_is_pure(path: Path) -> None:
 def test_every_exception_is_needed() -> None:
     for name, what in EXCEPTIONS:
         source = (PROJECT / "stream" / name).read_text(encoding="utf-8")
-        assert what in imports(ast.parse(source)) | {call.split(".")[-1] for call in calls(ast.parse(source))}, (name, what)
+        assert what in imports(ast.parse(source)) | {call.split(".")[-1] for call in calls(ast.parse(source))}, (
+            name,
+            what,
+        )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,9 @@ def test_the_engine_is_unknown_to_the_rooms_below() -> None:
 
 def test_importing_the_core_brings_nothing_of_the_rim() -> None:
     """Also not by way of somebody else's package."""
-    names = [f"stream.{name_of(path)}".removesuffix(".py").replace("/", ".").removesuffix(".__init__") for path in modules()]
+    names = [
+        f"stream.{name_of(path)}".removesuffix(".py").replace("/", ".").removesuffix(".__init__") for path in modules()
+    ]
     script = (
         "import importlib, json, sys\n"
         f"for name in {names!r}: importlib.import_module(name)\n"

@@ -16,13 +16,13 @@ from tests import strategies
 from tests.effort import examples, seeds
 from tests.engine.agreement import about, assert_same, tolerance_ms
 from tests.engine.driver import WAYS, Driver, Way, by_customer, partition_of, replay
+from tests.engine.making import DAY, HOUR
 from tests.reference import Reference, instant
 from tests.reference import replay as reference_replay
 from tests.shared_data import shared_events
 
 Dict = dict[str, Any]
 Case = tuple[Dict, list[Dict], int | None]
-HOUR, DAY = 3_600_000, 86_400_000
 LATENESS = [0, None, 1_000, HOUR, 3 * DAY]  # None: what the file says
 
 

@@ -38,9 +38,7 @@ def probability(model: Any, days: int, first_ms: int, last_ms: int, now_ms: int,
 
 
 @numba.njit
-def crossing(
-    model: Any, days: int, first_ms: int, last_ms: int, horizon_ms: float, bound: float, strict: bool
-) -> int:
+def crossing(model: Any, days: int, first_ms: int, last_ms: int, horizon_ms: float, bound: float, strict: bool) -> int:
     return churn.crossing(model, days, first_ms, last_ms, horizon_ms, bound, strict)
 
 
@@ -98,7 +96,9 @@ def test_one_time_buyers() -> None:
     """BG/NBD believes in them for ever, MBG/NBD does not."""
     assert p_alive(0, 0, 500) == 1.0
     doubting = (1.0, *DEFAULT[1:])
-    assert p_alive(0, 0, 10, doubting) == pytest.approx(1 / (1 + 0.793 / 2.426 * ((4.414 + 10) / 4.414) ** 0.243), rel=1e-14)
+    assert p_alive(0, 0, 10, doubting) == pytest.approx(
+        1 / (1 + 0.793 / 2.426 * ((4.414 + 10) / 4.414) ** 0.243), rel=1e-14
+    )
     assert crossing(np.array(DEFAULT), 0, 0, 0, -1.0, 0.5, True) == FOREVER
 
 
@@ -129,7 +129,11 @@ def test_values_are_the_references(extreme: bool) -> None:
         random = Random(seed)
         model, days, first, last, horizon = random_customer(random, extreme)
         now = min(last + random.choice([0, 1, DAY, random.randint(0, 5_000 * DAY)]), LAST_INSTANT)
-        named = dict(zip(("model", "r", "alpha", "a", "b"), ["mbgnbd" if model[0] else "bgnbd", *model[1:].tolist()], strict=True))
+        named = dict(
+            zip(
+                ("model", "r", "alpha", "a", "b"), ["mbgnbd" if model[0] else "bgnbd", *model[1:].tolist()], strict=True
+            )
+        )
         t_x, age = (last - first) / WEEK, (now - first) / WEEK
         if horizon < 0:
             expected = reference_p_alive(named, days, t_x, age)

@@ -180,7 +180,9 @@ def test_the_scan_finds_the_timers_that_are_due() -> None:
 
 
 def test_members_of_every_segment() -> None:
-    driver = Driver(file(some="count(click) >= 2", all="count(click) >= 1", nobody="count(click) >= 9"), Way(7, partitions=3))
+    driver = Driver(
+        file(some="count(click) >= 2", all="count(click) >= 1", nobody="count(click) >= 9"), Way(7, partitions=3)
+    )
     driver.apply(click(f"e{n}", n, f"customer {n % 40}") for n in range(60))
     assert driver.members() == {"some": 20, "all": 40, "nobody": 0}
     assert Driver(file(s="false")).members() == {"s": 0}

@@ -15,22 +15,12 @@ from tests import strategies
 from tests.effort import seeds
 from tests.engine.agreement import about, assert_same, tolerance_ms
 from tests.engine.driver import WAYS, Driver, Way, by_customer, replay
+from tests.engine.making import DAY, HOUR, MINUTE, SECOND, click, purchase
 from tests.reference import Reference, instant
 from tests.reference import replay as reference_replay
 from tests.strategies import Definer, Seeded, Streamer
 
 Dict = dict[str, Any]
-SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
-
-
-def click(event_id: str, at: int, customer: str = "a", **more: Any) -> Dict:
-    common = {"type": "click", "event_id": event_id, "customer_id": customer, "timestamp": at}
-    return {**common, "action": "page_view", **more}
-
-
-def purchase(event_id: str, at: int, customer: str = "a", **more: Any) -> Dict:
-    common = {"type": "purchase", "event_id": event_id, "customer_id": customer, "timestamp": at}
-    return {**common, "order_id": f"o-{event_id}", "total": 10, **more}
 
 
 def assert_agrees(definitions: Dict, events: list[Dict], until_ms: int | None, way: Way) -> list[Dict]:
@@ -58,7 +48,9 @@ def test_many_different_values_in_and_out_of_order(part: int) -> None:
                 "all": {"enter": f"distinct(click.price) {bounds[0]}"},
                 "text": {"enter": f"distinct(click.category, {windows[0]}) {bounds[1]}"},
                 "number": {"enter": f"distinct(click.price, {windows[1]}) {bounds[2]}"},
-                "every": {"enter": f"count(click) >= 0 and distinct(click.price where price > 9, {windows[0]}) {bounds[3]}"},
+                "every": {
+                    "enter": f"count(click) >= 0 and distinct(click.price where price > 9, {windows[0]}) {bounds[3]}"
+                },
             },
         }
         pool = random.choice([20, 33, 40, 70])
@@ -80,7 +72,10 @@ def test_a_value_that_comes_again_stays_in_the_window() -> None:
     definitions = {
         "version": 1,
         "buckets": 2,
-        "segments": {"full": {"enter": "distinct(click.price, 2h) >= 32"}, "one": {"enter": "distinct(click.price, 2h) == 1"}},
+        "segments": {
+            "full": {"enter": "distinct(click.price, 2h) >= 32"},
+            "one": {"enter": "distinct(click.price, 2h) == 1"},
+        },
     }
     events = [click(f"e{value}", value, price=value) for value in range(33)] + [click("again", HOUR, price=0)]
     changes = assert_agrees(definitions, events, DAY, Way(7, restore="always"))
@@ -207,13 +202,22 @@ def test_more_than_64_tests_of_one_field(seed: int) -> None:
     definitions = {
         "version": 1,
         "segments": {
-            **{f"w{n}": {"enter": f'count(click where category {_test(random, word)}) >= 1'} for n, word in enumerate(words)},
+            **{
+                f"w{n}": {"enter": f"count(click where category {_test(random, word)}) >= 1"}
+                for n, word in enumerate(words)
+            },
             **{f"l{n}": {"enter": f"last(click.category) {_test(random, word)}"} for n, word in enumerate(words)},
             **{f"t{n}": {"enter": f'trait("plan") {_test(random, word)}'} for n, word in enumerate(words)},
         },
     }
     events = [
-        click(f"e{n}", n * SECOND, random.choice("ab"), category=random.choice(words), traits={"plan": random.choice(words)})
+        click(
+            f"e{n}",
+            n * SECOND,
+            random.choice("ab"),
+            category=random.choice(words),
+            traits={"plan": random.choice(words)},
+        )
         for n in range(12)
     ]
     changes = assert_agrees(definitions, events, None, Way(0, restore="always", seed=seed))

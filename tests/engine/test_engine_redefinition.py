@@ -15,11 +15,11 @@ from tests import strategies
 from tests.effort import examples, seeds
 from tests.engine.agreement import about, assert_same, tolerance_ms
 from tests.engine.driver import WAYS, Driver, Way, by_customer, plan_of, through_bytes
+from tests.engine.making import DAY, HOUR, brief, click, file
 from tests.engine.redefinitions import random_redefinition, redefinitions
 from tests.reference import Aggregate, Definitions, Reference, Trait, instant
 
 Dict = dict[str, Any]
-HOUR, DAY = 3_600_000, 86_400_000
 
 
 class Step(NamedTuple):
@@ -180,19 +180,6 @@ def test_rows_of_several_layouts_are_read_together(seed: int) -> None:
 
 
 # --- By hand ------------------------------------------------------------------------------------------------------
-
-
-def file(**segments: Any) -> Dict:
-    return {"version": 1, "segments": segments}
-
-
-def click(event_id: str, at: int, customer: str = "a", **more: Any) -> Dict:
-    common = {"type": "click", "event_id": event_id, "customer_id": customer, "timestamp": at}
-    return {**common, "action": "page_view", **more}
-
-
-def brief(changes: list[Dict]) -> list[tuple[str, str, int]]:
-    return [(change["segment"], change["change"], instant(change["at"])) for change in changes]
 
 
 def test_a_pass_that_changes_nothing_leaves_the_clock() -> None:

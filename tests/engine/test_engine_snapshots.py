@@ -49,7 +49,11 @@ def test_what_was_restored_is_written_the_same(definitions: Dict) -> None:
     snapshot = lane_of(definitions).partition.snapshot()
     again = restore(definitions, through_bytes(snapshot)).snapshot()
     assert again == snapshot
-    assert (snapshot.definitions, snapshot.stream_ms, snapshot.latest_ms) == (plan_of(definitions).definitions_hash, -1, 3)
+    assert (snapshot.definitions, snapshot.stream_ms, snapshot.latest_ms) == (
+        plan_of(definitions).definitions_hash,
+        -1,
+        3,
+    )
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -87,7 +87,14 @@ def test_dead_texts_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     driver.remove("a")
     sweep_next_time(driver.lanes[0].partition)
     driver.apply([click("after", 10_000, "b")])
-    assert {texts.text(code) for code in range(len(texts.bits)) if _has(texts, code)} == {"x", "y", "z", "c1999", "d1", "p1999"}
+    assert {texts.text(code) for code in range(len(texts.bits)) if _has(texts, code)} == {
+        "x",
+        "y",
+        "z",
+        "c1999",
+        "d1",
+        "p1999",
+    }
 
 
 def _has(texts: TextPool, code: int) -> bool:
