@@ -19,11 +19,11 @@ endif
 
 setup: $(VENV)/.ready
 
-# Thirty days of a shop's traffic through the ready definitions: what happened, as a table.
+# Ten months of a small shop's traffic through the ready definitions: what happened, as a table.
 demo: setup
 	@mkdir -p out
-	@echo "Simulating 200,000 events of a shop ..."
-	@$(BIN)/segstream simulate --events 200k --duplicates 0.01 --late 0.02 --seed $(SEED) --output out/events.jsonl
+	@echo "Simulating 300,000 events: ten months of a small shop ..."
+	@$(BIN)/segstream simulate --events 300k --days 300 --duplicates 0.01 --late 0.02 --seed $(SEED) --output out/events.jsonl
 	@echo "Replaying them through stream/segments.yaml ..."
 	@$(BIN)/segstream replay stream/segments.yaml out/events.jsonl --output out/changes.jsonl
 	@echo "Events: out/events.jsonl    Changes, each with its reason: out/changes.jsonl, for example:"

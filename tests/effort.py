@@ -1,7 +1,7 @@
 """How much the random tests try: a little and always the same in CI, much more and always new in a campaign.
 
-``HYPOTHESIS_PROFILE=stress`` makes a campaign. ``STRESS_FACTOR`` (20) is how many times as much is tried, ``STRESS_SEED``
-(0) where the seeds begin.
+``HYPOTHESIS_PROFILE=stress`` makes a campaign. ``STRESS_FACTOR`` (20) is how many times as much is tried, and
+``STRESS_SEED`` (0) where the seeds begin.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream.contract import Kind
+from stream.contract import FIELDS, FieldType, Kind
 from stream.engine import opcodes as op
 from stream.language import canonical, tree
 from stream.language.tree import Aggregate, Function
@@ -62,14 +62,23 @@ class Accumulator:
         return [0] * self.words
 
 
-def needs(aggregate: Aggregate, buckets: int) -> tuple[Accumulator, ...]:
+def field_type(definitions: tree.Definitions, kind: Kind, name: str) -> FieldType:
+    """The type of an event's field, of the contract or declared in the file."""
+    known = FIELDS[kind].get(name)
+    return known if known is not None else definitions.declared[kind][name]
+
+
+def needs(aggregate: Aggregate, definitions: tree.Definitions) -> tuple[Accumulator, ...]:
     """The accumulators that ``aggregate`` is read from, in the order in which its value operation takes them.
 
-    They belong to this aggregate alone, by its canonical text: that is what decides which state survives a change of
-    the definitions.
+    They belong to this aggregate alone, by its canonical text (and by the type of a field whose values are kept, since
+    a file may declare it anew): that decides which state survives a change of the definitions.
     """
     text = canonical.text(aggregate)
-    ring = buckets if aggregate.window_ms else 0
+    ring = definitions.buckets if aggregate.window_ms else 0
+    keeps_values = aggregate.function in (Function.DISTINCT, Function.FIRST, Function.LAST)
+    if aggregate.field is not None and keeps_values:
+        text += f" of {field_type(definitions, aggregate.kind, aggregate.field)}"
     if ring:
         text += f" in {ring} buckets"
 

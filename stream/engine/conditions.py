@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from stream.contract import FieldType, Kind
 from stream.engine import opcodes as op
-from stream.engine.accumulators import Accumulator, needs
-from stream.engine.filters import COMPARISONS, Constants, field_type, swapped
+from stream.engine.accumulators import Accumulator, field_type, needs
+from stream.engine.filters import COMPARISONS, Constants, swapped
 from stream.engine.layout import RowBuilder
 from stream.events.columns import TextTest
 from stream.language import canonical, tree
@@ -72,7 +72,7 @@ class ValueCompiler:
             return (op.V_NULL, 0, 0, 0, 0, 0), Type.TEXT, ()
         if isinstance(node, tree.Trait):
             return (op.V_TRAIT, self.trait_words[node.name], 0, 0, 0, 0), Type.TRAIT, (f"trait {node.name}",)
-        read = needs(node, self.definitions.buckets)
+        read = needs(node, self.definitions)
         places = [self.offsets[accumulator] for accumulator in read]
         history = tuple(accumulator.key for accumulator in read)
         what = _OPERATIONS.get(node.function)

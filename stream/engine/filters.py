@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stream.contract import FIELDS, FieldType, Kind
+from stream.contract import Kind
 from stream.engine import opcodes as op
 from stream.events.columns import KindColumns, TextTest
 from stream.language import tree
@@ -78,12 +78,6 @@ def _place(names: list[str], name: str) -> int:
     if name not in names:
         names.append(name)
     return names.index(name)
-
-
-def field_type(definitions: tree.Definitions, kind: Kind, name: str) -> FieldType:
-    """The type of an event's field, of the contract or declared in the file."""
-    known = FIELDS[kind].get(name)
-    return known if known is not None else definitions.declared[kind][name]
 
 
 class FilterCompiler:

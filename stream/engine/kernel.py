@@ -117,7 +117,9 @@ def evaluate(
             own = np.int64(0)  # to be looked at with the next event, not before
         else:
             due = min(due, own)
-        _set_own_timer(row, plan[op.P_DUES], s, min(own // 1_000, _NEVER_S))
+        # Beyond what the 32 bits hold, the last instant before "never" will do: it is looked at again then.
+        own_s = _NEVER_S if own == op.FOREVER else min(own // 1_000, _NEVER_S - 1)
+        _set_own_timer(row, plan[op.P_DUES], s, own_s)
     return changed, due
 
 

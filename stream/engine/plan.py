@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from stream.contract import FieldType, Kind, hash64
 from stream.engine import opcodes as op
-from stream.engine.accumulators import Accumulator, needs
+from stream.engine.accumulators import Accumulator, field_type, needs
 from stream.engine.conditions import ConditionCompiler, ValueCompiler, ValueInfo
-from stream.engine.filters import Constants, FilterCompiler, field_type
+from stream.engine.filters import Constants, FilterCompiler
 from stream.engine.layout import Layout, RowBuilder
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
@@ -193,7 +193,7 @@ def _collect_accumulators(definitions: tree.Definitions) -> list[Accumulator]:
     for segment in definitions.segments:
         for part in evidence(segment):
             if isinstance(part, tree.Aggregate):
-                found.update(dict.fromkeys(needs(part, definitions.buckets)))
+                found.update(dict.fromkeys(needs(part, definitions)))
     return list(found)
 
 

@@ -216,7 +216,8 @@ def test_two_outputs_in_one_place(definitions: Path, events: Path, tmp_path: Pat
     assert f"{both} {out}" in usage_error(*arguments, "--output", out, "--rejected", out)
     assert not out.exists()
     out.touch()
-    assert both in usage_error(*arguments, "--output", out, "--rejected", tmp_path / "." / "x" / ".." / "out")
+    (tmp_path / "x").mkdir()
+    assert both in usage_error(*arguments, "--output", out, "--rejected", tmp_path / "x" / ".." / "out")
     (tmp_path / "link").symlink_to(out)
     assert both in usage_error(*arguments, "--output", out, "--rejected", tmp_path / "link")
     assert invoke(*arguments, "--output", os.devnull, "--rejected", os.devnull).exit_code == 0

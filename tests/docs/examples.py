@@ -18,7 +18,7 @@ from stream.events.columns import Rejection
 from stream.events.decoder import Decoder
 from stream.instants import parse_instant
 from stream.language.checker import check
-from tests.docs.pages import Block, all_blocks, blocks, pages
+from tests.docs.pages import Block, all_blocks, blocks, page_id, pages
 from tests.events.making import everything
 
 _TOPICS = {topic: kind for kind, topic in TOPICS.items()}
@@ -61,7 +61,7 @@ def wrong(block: Block) -> str:
 
 
 def refused(block: Block) -> str:
-    """The messages of a ``text refused`` block with codes and reasons. Lines that begin with ``#`` tell of the record."""
+    """The messages of a ``text refused`` block with codes and reasons. Lines with ``#`` tell of the record."""
     out = []
     about = ""
     for line in block.text.splitlines():
@@ -152,7 +152,7 @@ def main() -> None:
     assert set(KINDS.values()) == set(TOPICS), "every kind has a topic"
     for path in pages():
         if write_page(path):
-            print(f"{path.name}: examples written anew")
+            print(f"{page_id(path)}: examples written anew")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""The pages under ``docs/`` taken apart: fenced blocks, tables, words in code, links.
+"""The README and the pages under ``docs/`` taken apart: fenced blocks, tables, words in code, links.
 
 A fenced block says on its fence what it is, and the tests hold it to that:
 
-* ``yaml file NAME``: a whole definitions file in which ``check`` finds nothing at all; with ``context`` behind the name it
-  is also the file in which the page's expressions are tried.
+* ``yaml file [NAME]``: a whole definitions file in which ``check`` finds nothing at all; with ``context`` behind the
+  name it is also the file in which the page's expressions are tried.
 * ``yaml wrong NAME``: a definitions file with errors.
 * ``json events NAME``: valid events, one a line. ``json lines NAME``: lines, valid or not.
 * ``json click``, ``json purchase``, ``json email``: one event of a topic, in any layout.
 * ``json change``, ``json rejected``: one record as its schema says.
 * ``text wrong``: expressions, each followed by what ``check`` says, with ``^`` at the place.
 * ``text refused``: messages, each followed by the code and the reason of their refusal.
-* ``console run``: commands behind ``$``, each followed by what it prints on standard output. They run in one folder, where
-  the page's named blocks above are files.
+* ``console run``: commands behind ``$``, each followed by what it prints on standard output. They run in one folder,
+  where the page's named blocks above are files.
 * ``console help``: the same, for the help of a command.
 
-In tables the head of the first column says what is under it: ``expression`` and ``condition`` are tried, ``written`` must
-have the canonical text beside it.
+In tables the head of the first column says what is under it: ``expression`` and ``condition`` are tried, ``written``
+must have the canonical text beside it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ class Block:
     @property
     def is_named(self) -> bool:
         """Whether it is a file that commands further down may read."""
-        return self.words[:2] in (("yaml", "file"), ("yaml", "wrong"), ("json", "events"), ("json", "lines"))
+        kinds = (("yaml", "file"), ("yaml", "wrong"), ("json", "events"), ("json", "lines"))
+        return self.words[:2] in kinds and len(self.words) > 2
 
     @property
     def name(self) -> str:
-        return self.words[2]
+        return self.words[2] if self.is_named else "segments.yaml"
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
@@ -70,8 +71,13 @@ class Table:
 
 
 def pages() -> list[Path]:
-    """Every page under ``docs/``."""
-    return sorted(DOCS.rglob("*.md"))
+    """The README, and every page under ``docs/``."""
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def page_id(path: Path) -> str:
+    """How a test is called that is about one page."""
+    return path.relative_to(ROOT).as_posix()
 
 
 def page(name: str) -> str:

@@ -20,9 +20,8 @@ def assert_same(got: Sequence[Dict], expected: Sequence[Dict], *, tolerance_ms: 
         theirs = expected[place] if place < len(expected) else None
         if mine is None or theirs is None or difference(mine, theirs, tolerance_ms):
             what = "" if mine is None or theirs is None else difference(mine, theirs, tolerance_ms)
-            raise AssertionError(
-                f"change {place} of {len(got)}, expected {len(expected)}: {what}\n  got      {mine}\n  expected {theirs}"
-            )
+            counts = f"change {place} of {len(got)}, expected {len(expected)}"
+            raise AssertionError(f"{counts}: {what}\n  got      {mine}\n  expected {theirs}")
 
 
 def difference(mine: Dict, theirs: Dict, tolerance_ms: int = 0) -> str:
@@ -32,14 +31,14 @@ def difference(mine: Dict, theirs: Dict, tolerance_ms: int = 0) -> str:
         return f"keys: {sorted(mine.keys() ^ theirs.keys())}"
     for key in [key for key in mine if key in theirs and key not in ("at", "values")]:
         if mine[key] != theirs[key] or type(mine[key]) is not type(theirs[key]):
-            return key
+            return str(key)
     if abs(parse_instant(mine["at"]) - parse_instant(theirs["at"])) > tolerance_ms:
         return "at"
     if list(mine["values"]) != list(theirs["values"]):
         return "the keys of values"
     for key, value in mine["values"].items():
         if not _same_value(value, theirs["values"][key]):
-            return key
+            return str(key)
     return ""
 
 

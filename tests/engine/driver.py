@@ -1,8 +1,8 @@
 """Drives the engine in all the ways that must make no difference to what comes out.
 
-A ``Driver`` is given events as the reference is: mappings with their ``type``. It writes them as JSON, spreads them over
-partitions by the hash of the customer's id, hands them on in batches, moves partitions into new processes (a snapshot, its
-bytes, a fresh ``Partition``), and lets them crash and read again what they have read before.
+A ``Driver`` is given events as the reference is: mappings with their ``type``. It writes them as JSON, spreads them
+over partitions by the hash of the customer's id, hands them on in batches, moves partitions into new processes (a
+snapshot, its bytes, a fresh ``Partition``), and lets them crash and read again what they have read before.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Lane:
         return columns
 
     def take(self, changes: Changes) -> list[Dict]:
-        """What came out for the first time; what comes again must be the same. Checks the columns against the records."""
+        """What came out for the first time; what comes again must be the same. The columns must fit the records."""
         fresh: list[Dict] = []
         names = [segment.name for segment in self.plan.definitions.segments]
         columns = zip(changes.segment.tolist(), changes.entered.tolist(), changes.stay_ms.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Golden cases: ``tests/cases/*.yaml``, definitions and events in, changes out, in our own words. A new case is a new file.
+"""Golden cases: ``tests/cases/*.yaml``, definitions and events in, changes out. A new case is a new file.
 
 * ``about``: what the case shows, in a sentence or two.
 * ``definitions``: a definitions file.

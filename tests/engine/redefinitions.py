@@ -35,12 +35,12 @@ class Changer(Definer):
 
     def __init__(self, source: Source, file: Dict) -> None:
         super().__init__(source)
-        self.file = copy.deepcopy(file)
-        self.declared = self.file.get("fields", {})
+        self.content = copy.deepcopy(file)
+        self.declared = self.content.get("fields", {})
 
     @property
     def segments(self) -> dict[str, Dict]:
-        segments: dict[str, Dict] = self.file["segments"]
+        segments: dict[str, Dict] = self.content["segments"]
         return segments
 
     def one(self) -> str:
@@ -58,9 +58,9 @@ class Changer(Definer):
     def rewrite(self, pattern: re.Pattern[str], replacement: Callable[[], str]) -> None:
         """Replaces one match in a condition or a feature."""
         places: list[tuple[Dict, str, re.Match[str]]] = []
-        for holder in (self.file.get("features", {}), *self.segments.values()):
+        for holder in (self.content.get("features", {}), *self.segments.values()):
             for key, text in holder.items():
-                if key in ("enter", "exit") or holder is self.file.get("features"):
+                if key in ("enter", "exit") or holder is self.content.get("features"):
                     places += [(holder, key, match) for match in pattern.finditer(text)]
         if places:
             holder, key, match = self.pick(places)
@@ -114,7 +114,7 @@ class Changer(Definer):
         """Adds a segment somewhere."""
         entries = list(self.segments.items())
         entries.insert(self.source.integer(0, len(entries)), (self.fresh_name(), segment))
-        self.file["segments"] = dict(entries)
+        self.content["segments"] = dict(entries)
 
     def remove(self) -> None:
         if len(self.segments) > 1:
@@ -126,28 +126,28 @@ class Changer(Definer):
         if self.chance(40):
             new = self.one()
         names = {old: new, new: old}
-        self.file["segments"] = {names.get(name, name): body for name, body in self.segments.items()}
+        self.content["segments"] = {names.get(name, name): body for name, body in self.segments.items()}
 
     def reorder(self) -> None:
         entries = list(self.segments.items())
         entries.append(entries.pop(self.source.integer(0, len(entries) - 1)))
-        self.file["segments"] = dict(reversed(entries) if self.chance(30) else entries)
+        self.content["segments"] = dict(reversed(entries) if self.chance(30) else entries)
 
     def buckets(self) -> None:
-        self.file["buckets"] = self.pick([24, 2, 3, 5, 7, 12, 120])
+        self.content["buckets"] = self.pick([24, 2, 3, 5, 7, 12, 120])
 
     def dedupe(self) -> None:
-        self.file["dedupe"] = {"events": self.pick([16, 0, 1, 2, 4, 64]), "orders": self.pick([8, 0, 1, 2, 64])}
+        self.content["dedupe"] = {"events": self.pick([16, 0, 1, 2, 4, 64]), "orders": self.pick([8, 0, 1, 2, 64])}
 
     def churn(self) -> None:
-        self.file["churn"] = self.pick(CHURN)
+        self.content["churn"] = self.pick(CHURN)
 
     def lateness(self) -> None:
-        self.file["lateness"] = self.pick(["0s", "5s", "1h"])
+        self.content["lateness"] = self.pick(["0s", "5s", "1h"])
 
     def change(self) -> None:
         """One change; nothing where the file would not be valid any more."""
-        before = copy.deepcopy(self.file)
+        before = copy.deepcopy(self.content)
         self.weighted(
             (1, self.nothing),
             (6, self.threshold),
@@ -168,8 +168,8 @@ class Changer(Definer):
             (1, self.lateness),
         )
         self.mend()
-        if not _is_valid(json.dumps(self.file)):
-            self.file = before
+        if not _is_valid(json.dumps(self.content)):
+            self.content = before
 
     def mend(self) -> None:
         """Memberships of segments that are not above any more become something else."""
@@ -184,7 +184,7 @@ class Changer(Definer):
 
     def changed(self) -> Dict:
         self.many(1, 5, self.change)
-        return self.file
+        return self.content
 
 
 def _redefined(source: Source, file: Dict) -> Dict:

@@ -22,15 +22,15 @@ GROUND = {"stream.contract", "stream.errors", "stream.instants"}
 ALLOWED = {"lark", "llvmlite", "msgspec", "numba", "numpy", "xxhash", "yaml", "river"}
 #: What of the standard library has to do with the world outside.
 OUTSIDE = {
-    "aiohttp", "asyncio", "click", "faust", "fileinput", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib",
-    "random", "redis", "rich", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile",
-    "threading", "time", "urllib", "uuid",
+    "aiohttp", "asyncio", "click", "faust", "fileinput", "glob", "http", "io", "logging", "multiprocessing", "os",
+    "pathlib", "random", "redis", "rich", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys",
+    "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 #: Calls that ask the system for something, by the last parts of their names.
 CALLS = {
     "open", "input", "print", "exec", "eval", "__import__", "read_text", "read_bytes", "write_text", "write_bytes",
-    "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic", "np.random", "numpy.random",
-    "fromfile", "tofile", "loadtxt", "memmap",
+    "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic", "np.random",
+    "numpy.random", "fromfile", "tofile", "loadtxt", "memmap",
 }  # fmt: skip
 
 #: Exceptions, each with its reason: file, what, why.
@@ -88,7 +88,7 @@ def impurities(name: str, source: str) -> set[str]:
         if top in OUTSIDE or not (top in ALLOWED or top == "stream" or top in sys.stdlib_module_names):
             found.add(top)
         if top == "stream" and module not in GROUND:
-            room = (module.split(".") + [""])[1]
+            room = [*module.split("."), ""][1]
             mine = name.split("/", maxsplit=1)[0]
             if room and room != mine and f"stream.{room}" not in GROUND and room not in KNOWS.get(mine, set()):
                 found.add(module)

@@ -101,8 +101,8 @@ def assert_agrees_by_event(case: Case, ways: Sequence[Way], seed: int, lateness_
     for way in ways:
         with about(way=str(way), lateness=lateness_ms, definitions=definitions, events=events, until=until_ms):
             expected = reference_by_event((definitions, events, until_ms), way.partitions, lateness_ms)
-            way = dataclasses.replace(way, seed=seed)
-            driver = Driver(definitions, way, clock=Clock.EVENTS, lateness_ms=lateness_ms)
+            seeded = dataclasses.replace(way, seed=seed)
+            driver = Driver(definitions, seeded, clock=Clock.EVENTS, lateness_ms=lateness_ms)
             driver.apply(events)
             if until_ms is not None:
                 driver.advance(until_ms)

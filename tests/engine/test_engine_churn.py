@@ -44,11 +44,11 @@ def crossing(model: Any, days: int, first_ms: int, last_ms: int, horizon_ms: flo
 
 def p_alive(x: int, t_x: float, now: float, model: Model = DEFAULT) -> float:
     """With times in weeks after the first purchase, as the literature has it."""
-    return probability(np.array(model), x, 0, round(t_x * WEEK), round(now * WEEK), -1.0)
+    return float(probability(np.array(model), x, 0, round(t_x * WEEK), round(now * WEEK), -1.0))
 
 
 def p_buy(x: int, t_x: float, now: float, horizon: float, model: Model = DEFAULT) -> float:
-    return probability(np.array(model), x, 0, round(t_x * WEEK), round(now * WEEK), horizon * WEEK)
+    return float(probability(np.array(model), x, 0, round(t_x * WEEK), round(now * WEEK), horizon * WEEK))
 
 
 # --- Values -------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ BOUNDS = [0.5, 0.2, 0.9, 0.05, 1e-6, 0.999999, 1.0, 1e-300, 0.3]
 
 
 def positive(random: Random, extreme: bool) -> float:
-    return 10.0 ** random.uniform(-12, 12) if extreme else 10.0 ** random.uniform(-2, 1.5)
+    return math.pow(10.0, random.uniform(-12, 12) if extreme else random.uniform(-2, 1.5))
 
 
 def random_customer(random: Random, extreme: bool) -> tuple[Any, int, int, int, float]:
@@ -148,10 +148,10 @@ def assert_exact(model: Any, days: int, first: int, last: int, horizon: float, b
     """The crossing is low and the millisecond before is not; FOREVER only where it is never low."""
 
     def is_low(now: int) -> bool:
-        p = probability(model, days, first, last, now, horizon)
+        p = float(probability(model, days, first, last, now, horizon))
         return p < bound if strict else p <= bound
 
-    at = crossing(model, days, first, last, horizon, bound, strict)
+    at = int(crossing(model, days, first, last, horizon, bound, strict))
     what = (model.tolist(), days, first, last, horizon, bound, strict, at)
     if at == FOREVER:
         assert not is_low(LAST_INSTANT), what

@@ -1,6 +1,7 @@
-"""Real events: an hour of a clickstream and 18 months of orders, under the definitions that ship with the project and random ones.
+"""Real events: an hour of a clickstream and 18 months of orders, under the ready definitions and random ones.
 
-The reference takes half a minute for all of it, so it looks at a sample of the customers, always the same; in a campaign at all.
+The reference takes half a minute for all of it, so it looks at a sample of the customers, always the same. In a
+campaign it looks at all of them.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def test_the_ready_definitions(name: str) -> None:
     """No event is rejected, and to the end of the file and beyond the changes are the reference's."""
     events = shared_events(name)
     assert len(events) == FILES[name]
-    changes = assert_agrees(READY, events, 400 * DAY, 1 if STRESS else 10, Way(5_000))
-    assert changes > 1_000
+    changes = assert_agrees(READY, events, 400 * DAY, 1 if STRESS else 12, Way(5_000))
+    assert changes > 500
 
 
 @pytest.mark.parametrize("seed", range(6 if not STRESS else 60))
@@ -57,8 +58,8 @@ def test_the_ready_definitions(name: str) -> None:
 def test_random_definitions(name: str, seed: int) -> None:
     random = Random(seed)
     definitions = Definer(Seeded(random)).file()
-    way = random.choice([Way(1_000), Way(977, restore="always"), Way(0, partitions=8), Way(0, crashes=True, seed=seed)])
-    assert_agrees(definitions, shared_events(name), random.choice([0, 30 * DAY]), 2 if STRESS else 40, way)
+    way = random.choice([Way(1_000, partitions=8), Way(977, restore="always"), Way(977, crashes=True, seed=seed)])
+    assert_agrees(definitions, shared_events(name), random.choice([0, 30 * DAY]), 2 if STRESS else 60, way)
 
 
 def test_the_sample_is_neither_empty_nor_everybody() -> None:

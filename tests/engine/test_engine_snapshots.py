@@ -187,18 +187,25 @@ def test_a_layout_with_any_byte_changed() -> None:
     """It is refused, unless it says the same (a misspelt key whose value is the default)."""
     snapshot = lane_of(WITH_TEXTS).partition.snapshot()
     ((layout_id, data),) = snapshot.layouts.items()
-    refused = 0
+    harmless = 0
     for place in range(len(data)):
         for flipped in (0x01, 0x80, 0xFF):
             other = bytes([*data[:place], data[place] ^ flipped, *data[place + 1 :]])
-            try:
-                partition = restore(WITH_TEXTS, dataclasses.replace(snapshot, layouts={layout_id: other}))
-            except SnapshotError as error:
-                assert f"layout {layout_id:016x} is damaged" in str(error)
-                refused += 1
+            changed = dataclasses.replace(snapshot, layouts={layout_id: other})
+            if _says_the_same(data, other):
+                assert restore(WITH_TEXTS, changed).snapshot() == snapshot
+                harmless += 1
             else:
-                assert partition.snapshot() == snapshot
-    assert refused > len(data)
+                with pytest.raises(SnapshotError, match=f"layout {layout_id:016x} is damaged"):
+                    restore(WITH_TEXTS, changed)
+    assert harmless < len(data)
+
+
+def _says_the_same(data: bytes, other: bytes) -> bool:
+    try:
+        return Layout.decode(data) == Layout.decode(other)
+    except ValueError:
+        return False
 
 
 def test_a_layout_in_the_place_of_another() -> None:

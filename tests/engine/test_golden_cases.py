@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,6 +13,8 @@ from tests.engine.agreement import assert_same, tolerance_ms
 from tests.engine.driver import Way, replay
 from tests.engine.golden import CASES, all_cases, read_case
 from tests.reference import replay as reference_replay
+
+Dict = dict[str, Any]
 
 WAYS = [
     Way(1),
@@ -55,9 +59,9 @@ def test_there_are_cases() -> None:
         (lambda content: content.update(silent={"customers": ["ann"]}), "said to have none: \\['ann'\\]"),
     ],
 )
-def test_a_case_that_shows_nothing_is_refused(tmp_path: Path, edit: object, message: str) -> None:
+def test_a_case_that_shows_nothing_is_refused(tmp_path: Path, edit: Callable[[Dict], object], message: str) -> None:
     """No segment and no customer is without a change by accident."""
-    content = {
+    content: Dict = {
         "about": "One click.",
         "definitions": {"version": 1, "segments": {"came": {"enter": "count(click) >= 1"}}},
         "events": [{"type": "click", "event_id": "e1", "customer_id": "ann", "timestamp": 0, "action": "page_view"}],
@@ -75,7 +79,6 @@ def test_a_case_that_shows_nothing_is_refused(tmp_path: Path, edit: object, mess
     path = tmp_path / "case.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     assert_same(reference_replay(content["definitions"], content["events"]), read_case(path).changes)
-    assert callable(edit)
     edit(content)
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ValueError, match=message):

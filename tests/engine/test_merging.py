@@ -26,10 +26,15 @@ DECODER = Decoder(compile_plan(load(DEFINITIONS, "merge.yaml")).wanted)
 
 def decoded(kind: Kind, entries: list[tuple[int, str]]) -> Columns:
     """Events with these timestamps and ids."""
-    extra = {Kind.CLICK: {"action": "page_view"}, Kind.PURCHASE: {"total": 1}, Kind.EMAIL: {"action": "opened"}}[kind]
+    by_kind: dict[Kind, dict[str, object]] = {
+        Kind.CLICK: {"action": "page_view"},
+        Kind.PURCHASE: {"total": 1},
+        Kind.EMAIL: {"action": "opened"},
+    }
+    extra = by_kind[kind]
     messages = [
         orjson.dumps(
-            {"event_id": name, "customer_id": "c", "timestamp": t, "order_id": name, "traits": {"plan": name}} | extra
+            {"event_id": name, "customer_id": "c", "timestamp": t, "order_id": name, "traits": {"plan": name}, **extra}
         )
         for t, name in entries
     ]

@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from simulated import Traffic, four_weeks
 
 from stream.contract import FIELDS, KNOWN_ACTIONS, REQUIRED_FIELDS, FieldType, Kind
+from tests.simulate.simulated import Traffic, four_weeks
 
 COMMON = {"event_id", "customer_id", "timestamp", "type", "traits"}
 #: Fields that the contract leaves to the shop.

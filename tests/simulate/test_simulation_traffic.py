@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from simulated import Event, Traffic, four_weeks
 
 from stream.simulate import Simulation
 from stream.simulate.draws import Draws, exact_log
 from stream.simulate.habits import HABITS
 from stream.simulate.season import busy_hours, instant_of
+from tests.simulate.simulated import Event, Traffic, four_weeks
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
