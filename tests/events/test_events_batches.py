@@ -53,7 +53,7 @@ def test_a_batch_is_as_its_messages(lines: list[bytes]) -> None:
     assert sorted([*columns.source.tolist(), *(r.index for r in rejections)]) == list(range(len(lines)))
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 65, 1000, 1024, 1025, 5000])
+@pytest.mark.parametrize("size", [1, 7, 64, 65, 1000, 1024, 1025, 2048, 2049, 5000])
 def test_any_size_of_batch(size: int) -> None:
     lines = shop_events(5000, seed=11)
     draw = random.Random(11)
