@@ -54,11 +54,6 @@ class Layout(msgspec.Struct, frozen=True):
         prefix = "segment "
         return {part.key.removeprefix(prefix): part for part in self.parts if part.key.startswith(prefix)}
 
-    @property
-    def text_words(self) -> tuple[int, ...]:
-        """The words that hold codes of texts (of traits: only where the trait's type says so)."""
-        return tuple(part.at + part.text_at for part in self.parts if part.text_at >= 0)
-
 
 @dataclass
 class RowBuilder:
