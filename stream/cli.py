@@ -218,8 +218,9 @@ def replay(
 
     \b
     Examples:
-      segstream replay segments.yaml clicks.jsonl.gz orders.jsonl.gz --sort --output changes.jsonl
-      zstd -dc events.jsonl.zst | segstream replay segments.yaml - --until 2025-02-01T00:00:00Z
+      segstream replay segments.yaml events.jsonl --output changes.jsonl
+      segstream replay segments.yaml clicks.jsonl.gz orders.jsonl.gz --sort
+      zcat *.gz | segstream replay segments.yaml - --until 2025-02-01T00:00:00Z
     """  # noqa: D301 (click knows that character)
     import orjson
 
@@ -388,7 +389,7 @@ def _prepare(plan: Plan) -> None:
 
 def _check_apart(outputs: Mapping[str, str | None], inputs: Sequence[str]) -> None:
     """Refuses to write two things to one place, or over what is read."""
-    read = [_place(name, sys.stdin) for name in inputs]
+    read = [_place(name, sys.stdin) for name in inputs if name != _STANDARD or sys.stdin is not None]
     written: dict[Any, str] = {}
     for option, path in outputs.items():
         place = path and _place(path, None)

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -96,37 +97,46 @@ def _read_source(source: str, name: str, on_bytes: Callable[[int], None] | None)
         yield from _batches(name, stream)
 
 
-def _opened(source: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def _opened(source: str) -> contextlib.AbstractContextManager[BufferedIOBase]:
     """A file, or standard input (which is left open)."""
     if source != STANDARD_INPUT:
         return Path(source).open("rb")
     if sys.stdin is None:
         raise InputError("standard input is closed: there is nothing to read")
-    return contextlib.nullcontext(sys.stdin.buffer)
+    return contextlib.nullcontext(cast("BufferedIOBase", sys.stdin.buffer))
 
 
 class _Counted:
     """A file whose ``start`` is known, and that tells how much of it has been read."""
 
-    def __init__(self, raw: BinaryIO, on_bytes: Callable[[int], None] | None) -> None:
+    def __init__(self, raw: BufferedIOBase, on_bytes: Callable[[int], None] | None) -> None:
         self._raw = raw
         self._on_bytes = on_bytes
-        self.start = raw.read(_START_BYTES)
-        self._ahead = self.start
-        self._has_ended = len(self.start) < _START_BYTES
+        self._has_ended = False
+        self._ahead = b""
+        self.start = self._ahead = self._read(_START_BYTES)
 
     def read(self, size: int, /) -> bytes:
         """``size`` bytes, fewer only at the end."""
         block, self._ahead = self._ahead[:size], self._ahead[size:]
-        wanted = size - len(block)
-        # After the end nothing is asked for again: at a terminal a person would have to end their input twice.
-        if wanted and not self._has_ended:
-            more = self._raw.read(wanted)
-            self._has_ended = len(more) < wanted
-            block += more
+        block += self._read(size - len(block))
         if self._on_bytes is not None:
             self._on_bytes(len(block))
         return block
+
+    def _read(self, size: int) -> bytes:
+        """``size`` bytes that have not been read ahead.
+
+        One request of the system a time: a Ctrl-C that comes between two is not held up by the second. After the end
+        nothing is asked for again: at a terminal a person would have to end their input twice.
+        """
+        pieces: list[bytes] = []
+        while size and not self._has_ended:
+            piece = self._raw.read1(size)
+            pieces.append(piece)
+            size -= len(piece)
+            self._has_ended = not piece
+        return b"".join(pieces)
 
 
 def _batches(source: str, stream: _Counted | gzip.GzipFile) -> Iterator[Lines]:
