@@ -25,6 +25,8 @@ Where the page is silent, this is what was chosen (all about changing the defini
   (``allow_empty``).
 * A trait that the old file did not name starts empty and is without history, just as an aggregate
   (``Reference.keeps_every_trait`` turns that round).
+* An aggregate that keeps values of a field (``distinct``, ``first``, ``last``) which the new file declares with another
+  type starts empty and is without history.
 * The duplicate memory holds what the old file let it hold; a larger one fills up from there.
 * ``persona`` is null (no model here) and shows in the evidence as ``persona``.
 * ``and``/``or`` inside ``where`` are printed flat: ``a and (b and c)`` is ``a and b and c``; ``exists(f)`` is printed
@@ -595,6 +597,12 @@ class Definitions:
         self.segments = [self._segment(name, body) for name, body in content["segments"].items()]
         self.named = {node for segment in self.segments for node in segment.named}
 
+    def type_of(self, node: Node) -> str | None:
+        """The type of the field whose values an aggregate keeps."""
+        if isinstance(node, Aggregate) and node.field is not None and node.function in ("distinct", "first", "last"):
+            return self.fields[node.kind][node.field]
+        return None
+
     def feature(self, name: str) -> Node:
         if name not in self._features:
             if name not in self._feature_texts:
@@ -1159,6 +1167,7 @@ class Reference:
             for node in new.named - old.named
             if not isinstance(node, Persona) and not (isinstance(node, Trait) and self.keeps_every_trait)
         }
+        fresh |= {node for node in new.named & old.named if new.type_of(node) != old.type_of(node)}
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
         changes: list[Change] = []
         for customer in self.customers.values():

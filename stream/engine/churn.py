@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.contract import LAST_INSTANT
-from stream.engine.compiled import inner
+from stream.engine.compiled import inner, power
 from stream.engine.opcodes import FOREVER, K_MODEL
 
 WEEK_MS = 604_800_000.0
@@ -36,7 +36,7 @@ def p_alive(churn: Floats, days: int, first_ms: int, last_ms: int, now_ms: int) 
         weight = b + x - 1.0
     t_x = (last_ms - first_ms) / WEEK_MS
     age = (now_ms - first_ms) / WEEK_MS
-    return 1.0 / (1.0 + a / weight * math.pow((alpha + age) / (alpha + t_x), r + x))
+    return 1.0 / (1.0 + a / weight * power((alpha + age) / (alpha + t_x), r + x))
 
 
 @inner

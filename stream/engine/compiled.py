@@ -11,6 +11,7 @@ array of words each, and doubles in them are read by their bits.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -103,6 +104,13 @@ if config.DISABLE_JIT:
         """The bits of a double."""
         return int(struct.unpack("<q", struct.pack("<d", number))[0])
 
+    def power(base: float, exponent: float) -> float:
+        """``base ** exponent`` of positive doubles; infinity where no double is large enough."""
+        try:
+            return math.pow(base, exponent)
+        except OverflowError:
+            return math.inf
+
 else:
     as_intrinsic: Any = intrinsic
 
@@ -129,3 +137,8 @@ else:
     def as_word(number: float) -> int:
         """The bits of a double."""
         return _as_word(number)
+
+    @pasted
+    def power(base: float, exponent: float) -> float:
+        """``base ** exponent`` of positive doubles; infinity where no double is large enough."""
+        return math.pow(base, exponent)

@@ -268,4 +268,8 @@ def step(
             changed, due[index] = evaluate(plan, constants, pool, work, row, index, event, withheld, now_ms)
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
+            elif mode == REDEFINE and now_ms > row[op.R_CLOCK]:
+                # The clock stays behind, and what new conditions say at instants before this one is not known yet.
+                for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
+                    row[k] = 0
     return rows.shape[0]

@@ -38,7 +38,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, data: bytes) -> Layout:
-        """The layout that ``encode`` wrote; raises ``msgspec.DecodeError`` for anything else."""
+        """The layout that ``encode`` wrote; ``msgspec.DecodeError`` or ``UnicodeDecodeError`` for anything else."""
         return msgspec.json.decode(data, type=cls)
 
     @property

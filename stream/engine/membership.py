@@ -130,7 +130,10 @@ def _evaluate_segment(
     member = state >= 0 and state & 1 == 1
     if not member:
         if left != op.NONE and plan[g + op.S_ONCE]:
-            return False, op.FOREVER
+            if state < 0:
+                return False, op.FOREVER
+            row[place] = op.NONE  # eligible under a file that did not say `once`
+            return True, op.FOREVER
         if withheld.shape[0] > 0 and withheld[s]:
             state = op.BARRED
             row[place] = state
@@ -150,6 +153,9 @@ def _evaluate_segment(
         row[place] = op.NONE
         row[plan[g + op.S_LEFT]] = now_ms
         _emit(plan, constants, work, row, index, event, s, now_ms - since, now_ms)
+        if withheld.shape[0] > 0 and withheld[s]:
+            row[place] = op.BARRED
+            return True, op.BARRED
         # Nobody is eligible while the exit holds.
         return True, op.FOREVER if plan[g + op.S_ONCE] else leaves_until
     if not enters or leaves:

@@ -196,7 +196,7 @@ def _layout(snapshot: Snapshot, layout_id: int) -> Layout:
         layout = Layout.decode(snapshot.layouts[layout_id])
     except KeyError:
         raise SnapshotError(f"rows are in layout {layout_id:016x}, which the snapshot does not have") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"layout {layout_id:016x} is damaged: {error}") from error
     if layout.id != layout_id:
         raise SnapshotError(f"layout {layout_id:016x} is damaged: its hash is {layout.id:016x}")
@@ -216,7 +216,7 @@ def _parse(layout: Layout, entries: list[tuple[str, bytes]]) -> tuple[Ints, list
         if text_parts:
             try:
                 row_texts = _TEXTS.decode(data[size:])
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise SnapshotError(f"the texts in the row of customer {customer!r} are damaged: {error}") from error
             if len(row_texts) != text_parts:
                 raise SnapshotError(f"the row of customer {customer!r} has {len(row_texts)} texts, not {text_parts}")

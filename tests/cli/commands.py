@@ -36,7 +36,7 @@ def usage_error(*arguments: Path | str, **options: Any) -> str:
 
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a subprocess: without what other tests or this terminal would add."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGSTREAM_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEGSTREAM_", "PYTHONUNBUF"))}
     return {**kept, "PYTHONPATH": str(ROOT), **variables}
 
 

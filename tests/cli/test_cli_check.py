@@ -136,7 +136,7 @@ def test_equal_aggregates_are_counted_once() -> None:
 def test_timers_and_the_largest() -> None:
     windows = "".join(f"  s{i}: {{enter: 'count(click, {i + 1}h) > 5', for: 1h, cooldown: 1d}}\n" for i in range(9))
     _, lines = cost(
-        f"version: 1\nsegments:\n{windows}  t: {{enter: 'since(last(click)) > 1d and trait(\"a\") == trait(\"b\")'}}\n"
+        f'version: 1\nsegments:\n{windows}  t: {{enter: \'since(last(click)) > 1d and trait("a") == trait("b")\'}}\n'
     )
     assert lines[0] == "10 segments, 10 aggregates, 2 traits, 28 timers"  # 9 windows, 9 for, 9 cooldown, 1 since
     assert lines[3] == "the largest aggregates:"
@@ -144,7 +144,9 @@ def test_timers_and_the_largest() -> None:
     assert lines[4] == "    104 bytes  count(click, 1h)"
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"- 1\n", b"\x00", b"{", b"x" * 3_000_000, b"\xc3\xa4" * 9_000_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"- 1\n", b"\x00", b"{", b"x" * 3_000_000, b"\xc3\xa4" * 9_000_000]
+)
 def test_whatever_is_called_definitions(tmp_path: Path, content: bytes) -> None:
     result = invoke("check", write(tmp_path / "s.yaml", content))
     assert result.exit_code == 1

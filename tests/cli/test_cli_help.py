@@ -53,7 +53,9 @@ def test_the_help_of_all_commands() -> None:
     assert "--events N" in usage
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["check", "--help"], ["replay", "--help"], ["simulate", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["check", "--help"], ["replay", "--help"], ["simulate", "--help"]]
+)
 def test_slow_imports_wait_until_they_are_needed(arguments: list[str]) -> None:
     """Seen in a fresh process: a module that some other test imported would hide it."""
     program = (

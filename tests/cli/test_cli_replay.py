@@ -171,7 +171,9 @@ def test_files_that_cannot_be_read(definitions: Path, events: Path, tmp_path: Pa
     assert usage_error("replay", definitions) == "Error: Missing argument 'EVENTS...'."
     assert usage_error("replay", definitions, "-", events, "-") == "Error: standard input (-) can be read only once"
     if Path("/proc/self/mem").exists():
-        assert usage_error("replay", definitions, "/proc/self/mem").startswith("segstream: /proc/self/mem: can't be read")
+        assert usage_error("replay", definitions, "/proc/self/mem").startswith(
+            "segstream: /proc/self/mem: can't be read"
+        )
         assert usage_error("check", "/proc/self/mem").startswith("segstream: /proc/self/mem: can't be read")
 
 
@@ -211,7 +213,7 @@ def test_a_full_disk(definitions: Path, events: Path, tmp_path: Path) -> None:
 def test_two_outputs_in_one_place(definitions: Path, events: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     both = "--output and --rejected both go to"
-    arguments = ["replay", definitions, events]
+    arguments: list[Path | str] = ["replay", definitions, events]
     assert both in usage_error(*arguments, "--rejected", "-")
     assert f"{both} {out}" in usage_error(*arguments, "--output", out, "--rejected", out)
     assert not out.exists()
@@ -227,7 +229,7 @@ def test_what_is_read_is_not_written_over(definitions: Path, events: Path, tmp_p
     before = definitions.read_bytes(), events.read_bytes()
     (tmp_path / "link").symlink_to(events)
     for option in ("--output", "--rejected"):
-        rest = [] if option == "--output" else ["--output", tmp_path / "out"]
+        rest: list[Path | str] = [] if option == "--output" else ["--output", tmp_path / "out"]
         for path in (definitions, events, tmp_path / "link"):
             message = usage_error("replay", definitions, events, *rest, option, path)
             assert message.startswith(f"Error: {option}: {path} is also read, and would be overwritten")

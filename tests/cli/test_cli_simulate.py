@@ -35,7 +35,9 @@ def test_output_and_truth(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("written", "count"), [("1", 1), ("17", 17), ("2k", 2_000), ("1_234", 1_234), ("1,234", 1_234)])
+@pytest.mark.parametrize(
+    ("written", "count"), [("1", 1), ("17", 17), ("2k", 2_000), ("1_234", 1_234), ("1,234", 1_234)]
+)
 def test_exactly_so_many_events(written: str, count: int) -> None:
     lines = invoke("simulate", "--events", written, "--customers", "30").stdout.splitlines()
     assert len(lines) == count

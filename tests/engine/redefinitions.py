@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from stream.language.checker import check
-from tests.strategies import CHURN, NUMBERS, Definer, Drawn, Seeded, Source
+from tests.strategies import CHURN, NUMBERS, WORDS, Definer, Drawn, Seeded, Source
 
 Dict = dict[str, Any]
 
@@ -49,6 +49,9 @@ class Changer(Definer):
 
     def fresh_name(self) -> str:
         return next(name for name in (f"n{place}" for place in range(100)) if name not in self.segments)
+
+    def words(self, kind: str, name: str) -> list[str]:
+        return WORDS["tone"] if name in self.declared.get(kind, {}) else super().words(kind, name)
 
     # What can happen to a file
 
@@ -142,6 +145,15 @@ class Changer(Definer):
     def churn(self) -> None:
         self.content["churn"] = self.pick(CHURN)
 
+    def declare(self) -> None:
+        """A field of the file's own gets another type, or is there for the first time."""
+        fields = self.content.setdefault("fields", {})
+        kind = self.pick(["click", "purchase", "email"])
+        declared = fields.setdefault(kind, {})
+        name = self.pick([*declared, "score"])
+        declared[name] = self.pick(["number", "text", "boolean"])
+        self.declared = fields
+
     def lateness(self) -> None:
         self.content["lateness"] = self.pick(["0s", "5s", "1h"])
 
@@ -166,6 +178,7 @@ class Changer(Definer):
             (3, self.dedupe),
             (2, self.churn),
             (1, self.lateness),
+            (2, self.declare),
         )
         self.mend()
         if not _is_valid(json.dumps(self.content)):
@@ -185,6 +198,21 @@ class Changer(Definer):
     def changed(self) -> Dict:
         self.many(1, 5, self.change)
         return self.content
+
+
+def suited(events: list[Dict], file: Dict) -> list[Dict]:
+    """The events as they are valid under a file: with values of the types that it declares."""
+    found = []
+    for event in events:
+        suitable = dict(event)
+        for name, type_ in file.get("fields", {}).get(event["type"], {}).items():
+            value = event.get(name)
+            if value is not None:
+                number = float(len(str(value))) if isinstance(value, bool | str) else value
+                values = {"number": number, "text": f"{value}", "boolean": bool(value)}
+                suitable[name] = values[type_]
+        found.append(suitable)
+    return found
 
 
 def _redefined(source: Source, file: Dict) -> Dict:

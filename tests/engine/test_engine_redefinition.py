@@ -16,7 +16,7 @@ from tests.effort import examples, seeds
 from tests.engine.agreement import about, assert_same, tolerance_ms
 from tests.engine.driver import WAYS, Driver, Way, by_customer, plan_of, through_bytes
 from tests.engine.making import DAY, HOUR, brief, click, file
-from tests.engine.redefinitions import random_redefinition, redefinitions
+from tests.engine.redefinitions import random_redefinition, redefinitions, suited
 from tests.reference import Aggregate, Definitions, Reference, Trait, instant
 
 Dict = dict[str, Any]
@@ -72,7 +72,9 @@ def histories(draw: Any) -> list[Step]:
     for definitions in files:
         count = len(events) if definitions is files[-1] else draw(st.integers(0, len(events)))
         advance_ms = draw(st.sampled_from([None, until_ms]))
-        steps.append(Step(definitions, events[:count], advance_ms, draw(st.booleans()), draw(st.booleans())))
+        steps.append(
+            Step(definitions, suited(events[:count], definitions), advance_ms, draw(st.booleans()), draw(st.booleans()))
+        )
         events = events[count:]
     steps[-1] = steps[-1]._replace(advance_ms=_end(steps, until_ms))
     return steps
@@ -88,7 +90,15 @@ def random_history(random: Random) -> list[Step]:
     for number, definitions in enumerate(files):
         count = len(events) if number == len(files) - 1 else random.randint(0, len(events))
         advance_ms = random.choice([None, None, until_ms])
-        steps.append(Step(definitions, events[:count], advance_ms, random.random() < 0.3, random.random() < 0.5))
+        steps.append(
+            Step(
+                definitions,
+                suited(events[:count], definitions),
+                advance_ms,
+                random.random() < 0.3,
+                random.random() < 0.5,
+            )
+        )
         events = events[count:]
     steps[-1] = steps[-1]._replace(advance_ms=_end(steps, until_ms))
     return steps
@@ -147,14 +157,14 @@ def test_rows_of_several_layouts_are_read_together(seed: int) -> None:
     first, events, until_ms = strategies.random_case(random)
     second = random_redefinition(random, first)
     third = random_redefinition(random, second)
-    later = [{**event, "event_id": f"later {event['event_id']}"} for event in events]
+    later = [{**event, "event_id": f"later {event['event_id']}"} for event in suited(events, third)]
     for event in later:
         if event["type"] == "purchase":
             event["order_id"] = f"later {event['order_id']}"
     snapshots = []
     expected: list[Dict] = []
     for definitions, prefix in ((first, "first "), (second, "second ")):
-        renamed = [{**event, "customer_id": prefix + event["customer_id"]} for event in events]
+        renamed = [{**event, "customer_id": prefix + event["customer_id"]} for event in suited(events, definitions)]
         driver, reference = Driver(definitions), Reference(definitions)
         driver.apply(renamed)
         snapshots.append(through_bytes(driver.lanes[0].partition.snapshot()))
@@ -223,6 +233,18 @@ def test_a_member_who_leaves_a_segment_without_history_is_barred_like_all_others
     assert driver.advance(2 * HOUR) == []
     email = {"type": "email", "event_id": "e2", "customer_id": "a", "timestamp": 3 * HOUR, "action": "opened"}
     assert brief(driver.apply([email])) == [("s", "entered", 3 * HOUR)]
+
+
+def test_once_ends_an_eligibility() -> None:
+    """Whoever was in before is not eligible under `once`; where that is taken back, eligibility begins anew."""
+    segment = {"enter": "count(click) != 2", "for": "1h"}
+    driver = Driver(file(s=segment))
+    driver.apply([click("e1", 0), click("e2", 2 * HOUR), click("e3", 3 * HOUR)])
+    assert brief(driver.changes) == [("s", "entered", HOUR), ("s", "exited", 2 * HOUR)]
+    assert driver.redefine(file(s={**segment, "once": True})) == []
+    driver.advance(3 * HOUR + HOUR // 2)
+    assert driver.redefine(file(s=segment)) == []
+    assert brief(driver.advance(DAY)) == [("s", "entered", 4 * HOUR + HOUR // 2)]
 
 
 def test_a_segment_left_out_stays_barred_until_the_next_event() -> None:

@@ -54,7 +54,9 @@ def test_lines_lie_across_the_borders_of_blocks(
 
 
 def test_blank_lines_count_and_are_passed_over(tmp_path: Path) -> None:
-    data = b"\n   \n\t\n" + json_lines([click("e1", 0)]) + b"\r\n \r\nbad\n\n\n" + json_lines([click("e2", 1)]) + b"\n\n"
+    data = (
+        b"\n   \n\t\n" + json_lines([click("e1", 0)]) + b"\r\n \r\nbad\n\n\n" + json_lines([click("e2", 1)]) + b"\n\n"
+    )
     replayed = run([write(tmp_path / "e.jsonl", data)])
     assert replayed.bad_lines == [7]
     assert replayed.summary.events == 2
@@ -67,7 +69,9 @@ def test_line_ends_are_no_part_of_lines(tmp_path: Path, end: bytes, last: bool) 
     data = end.join([*good, b"", b'{"a": 1', b"\xff"]) + (end if last else b"")
     replayed = run([write(tmp_path / "e.jsonl", data)])
     assert replayed.changes == run([write(tmp_path / "good.jsonl", few_events())]).changes
-    assert [(report["line"], report.get("original"), report.get("original_base64")) for report in replayed.rejected] == [
+    assert [
+        (report["line"], report.get("original"), report.get("original_base64")) for report in replayed.rejected
+    ] == [
         (len(good) + 2, '{"a": 1', None),
         (len(good) + 3, None, "/w=="),
     ]
@@ -144,7 +148,9 @@ def test_damaged_files_say_so_and_where(tmp_path: Path) -> None:
             numbered(tmp_path / name)
         return str(caught.value).replace(f"{tmp_path}/", "")
 
-    cut_off = r"e\.jsonl\.gz: can't be read( beyond line [\d,]+)?: the gzip data is cut off, so the file is not complete"
+    cut_off = (
+        r"e\.jsonl\.gz: can't be read( beyond line [\d,]+)?: the gzip data is cut off, so the file is not complete"
+    )
     for kept in (0, 5, 30, len(packed) // 2, len(packed) - 1):
         assert re.fullmatch(cut_off, failure(packed[:kept])) or kept == 5, kept
     assert "beyond line 1," in failure(packed[: len(packed) * 2 // 3])
@@ -215,9 +221,9 @@ def test_the_end_of_the_input_is_seen_once(monkeypatch: pytest.MonkeyPatch) -> N
     class Terminal(io.BytesIO):
         ends = 0
 
-        def read(self, size: int | None = -1, /) -> bytes:
-            data = super().read(size)
-            self.ends += size is not None and len(data) < size
+        def read1(self, size: int | None = -1, /) -> bytes:
+            data = super().read1(size)
+            self.ends += not data
             return data
 
     for data in (b"", b"short", b"0123456789" * 5):

@@ -59,7 +59,9 @@ def test_simulated_traffic_gives_what_the_reference_gives(tmp_path: Path, until:
 def test_few_events_by_hand(tmp_path: Path) -> None:
     replayed = run([write(tmp_path / "e.jsonl", few_events())])
     assert_same(replayed.by_customer(), reference.replay(DEFINITIONS, few_events()))
-    found = {(change["customer_id"], change["segment"], change["change"], change["cause"]) for change in replayed.changes}
+    found = {
+        (change["customer_id"], change["segment"], change["change"], change["cause"]) for change in replayed.changes
+    }
     assert ("a", "pro", "entered", "event") in found
     assert ("a", "pro", "exited", "event") in found
     assert ("b", "silent", "entered", "timer") in found
