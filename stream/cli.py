@@ -432,14 +432,14 @@ class _Output:
         elif sys.stdout is None:
             raise _Failure("standard output is closed: name a file")
         else:
-            self._file = sys.stdout.buffer
+            self._file = _standard_output()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         try:
-            if self._path == _STANDARD:
+            if sys.stdout is not None and self._file is sys.stdout.buffer:
                 self._file.flush()
             else:
                 self._file.close()
@@ -458,3 +458,14 @@ class _Output:
             return error
         name = "standard output" if self._path == _STANDARD else self._path
         return _Failure(f"{name}: can't be written: {error.strerror}")
+
+
+def _standard_output() -> IO[bytes]:
+    """Standard output with a buffer of its own.
+
+    Under PYTHONUNBUFFERED Python's has none, and then writes less than it is given where the reader is slow.
+    """
+    try:
+        return os.fdopen(sys.stdout.fileno(), "wb", closefd=False)
+    except io.UnsupportedOperation:  # a test's has no number
+        return sys.stdout.buffer

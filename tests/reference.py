@@ -600,7 +600,8 @@ class Definitions:
     def type_of(self, node: Node) -> str | None:
         """The type of the field whose values an aggregate keeps."""
         if isinstance(node, Aggregate) and node.field is not None and node.function in ("distinct", "first", "last"):
-            return self.fields[node.kind][node.field]
+            type_: str = self.fields[node.kind][node.field]
+            return type_
         return None
 
     def feature(self, name: str) -> Node:
@@ -1167,7 +1168,11 @@ class Reference:
             for node in new.named - old.named
             if not isinstance(node, Persona) and not (isinstance(node, Trait) and self.keeps_every_trait)
         }
-        fresh |= {node for node in new.named & old.named if new.type_of(node) != old.type_of(node)}
+        fresh |= {
+            node
+            for node in new.named & old.named
+            if not isinstance(node, Persona) and new.type_of(node) != old.type_of(node)
+        }
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
         changes: list[Change] = []
         for customer in self.customers.values():

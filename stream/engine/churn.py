@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 @inner
 def p_alive(churn: Floats, days: int, first_ms: int, last_ms: int, now_ms: int) -> float:
     """Probability that a customer with ``days`` purchase days after the first has not left at ``now_ms``."""
-    r, alpha, a, b = churn[1], churn[2], churn[3], churn[4]
+    r, alpha, a, b = float(churn[1]), float(churn[2]), float(churn[3]), float(churn[4])
     x = float(days)
     weight = b + x
     if churn[K_MODEL] == 0.0:
@@ -42,7 +42,7 @@ def p_alive(churn: Floats, days: int, first_ms: int, last_ms: int, now_ms: int) 
 @inner
 def p_buy(churn: Floats, days: int, first_ms: int, last_ms: int, now_ms: int, horizon_ms: float) -> float:
     """Probability of at least one more purchase within ``horizon_ms`` after ``now_ms``."""
-    r, alpha = churn[1], churn[2]
+    r, alpha = float(churn[1]), float(churn[2])
     age = (now_ms - first_ms) / WEEK_MS
     buys = -math.expm1(-(r + days) * math.log1p(horizon_ms / WEEK_MS / (alpha + age)))
     return p_alive(churn, days, first_ms, last_ms, now_ms) * buys
@@ -88,7 +88,7 @@ def crossing(
             break
         low, p_low = low + step, p
         step *= 4
-    alpha_ms = churn[2] * WEEK_MS - first_ms
+    alpha_ms = float(churn[2]) * WEEK_MS
     target = math.log(bound)
     rounds = 0
     while high - low > 1:
@@ -97,9 +97,9 @@ def crossing(
         if p_high > 0.0 and rounds % 4 != 0:
             slope = math.log(p_low) - math.log(p_high)
             if slope > 0.0:
-                left, right = math.log(alpha_ms + low), math.log(alpha_ms + high)
+                left, right = math.log(alpha_ms + (low - first_ms)), math.log(alpha_ms + (high - first_ms))
                 share = (math.log(p_low) - target) / slope
-                guess = math.exp(left + share * (right - left)) - alpha_ms
+                guess = math.exp(left + share * (right - left)) - alpha_ms + first_ms
                 middle = min(max(int(math.ceil(guess)), low + 1), high - 1)
         p = probability(churn, days, first_ms, last_ms, middle, horizon_ms)
         if is_low(p, bound, strict):

@@ -187,6 +187,28 @@ def test_events_typed_at_a_terminal_end_with_one_control_d(definitions: Path) ->
     assert "1 event of 1 customer" in shown
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_change_is_lost_where_the_reader_is_slow(definitions: Path, tmp_path: Path, unbuffered: str) -> None:
+    """Of a pipe that doesn't wait, Python's own unbuffered output would drop what does not fit, and say nothing."""
+    events = write(tmp_path / "e", traffic())
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    done = subprocess.run(
+        [*COMMAND, "replay", definitions, events],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+        text=True,
+        env=environment(PYTHONUNBUFFERED=unbuffered),
+        cwd=ROOT,
+        timeout=120,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2
+    assert done.stderr.startswith("segstream: standard output: can't be written: ")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_standard_output_on_a_full_disk(definitions: Path, tmp_path: Path) -> None:
     events = write(tmp_path / "e", few_events())

@@ -52,10 +52,10 @@ def test_a_field_declared_anew_with_another_type_starts_without_its_old_values()
         }
 
     values: dict[str, object] = {"number": 7, "text": "seven", "boolean": True}
-    for before in values:
+    for before, value in values.items():
         for after in values:
             old, decoder = partition_of(definitions(before))
-            line = event(1, "2024-01-01T00:00:00Z", type="click", action="page_view", score=values[before])
+            line = event(1, "2024-01-01T00:00:00Z", type="click", action="page_view", score=value)
             assert len(old.apply(decoder.decode_mixed([line])[0]).changes) == 1
             new, _ = partition_of(definitions(after))
             new.restore(old.snapshot())
