@@ -1194,6 +1194,9 @@ class Reference:
                 if allow_empty:
                     standing.barred = False
             new_changes, changed = self._evaluate(customer, now, "definitions", None, left_out)
+            for standing in customer.standings.values():
+                if standing.entered is not None:
+                    standing.barred = False  # who stays a member was let in before
             changes += new_changes
             if exits or changed:
                 customer.clock = now
