@@ -53,7 +53,7 @@ def replay(
         batches = _sorted(decoder, batches, outlets)
     for events, _ in batches:
         applied = partition.apply(events)
-        summary.count_events(applied.status)
+        summary.count_events(events, applied.status)
         emit(applied.changes)
     emit(partition.advance(partition.latest_ms if until_ms is None else until_ms))
     summary.customers = len(partition.profiles)

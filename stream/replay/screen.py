@@ -30,6 +30,9 @@ BAR_FROM_BYTES = 16 << 20
 _WIDTH_OF_FILES = 160
 _DESCRIPTIONS_FROM_WIDTH = 120
 
+#: Milliseconds until here are the first weeks of 1970; as seconds they reach beyond the year 2100.
+_SECONDS_BELOW = 5_000_000_000
+
 _EXAMPLE = '{"type": "click", "event_id": "e1", "customer_id": "c1", "timestamp": 1569889867000, "action": "search"}'
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -133,6 +136,10 @@ def _closing_lines(summary: Summary, until_ms: int | None, *, sort: bool, report
         duplicates = f"{summary.duplicates:,} {_plural(summary.duplicates, 'duplicate')} skipped"
         events, customers = _plural(summary.events, "event"), _plural(summary.customers, "customer")
         yield f"{summary.events:,} {events} of {summary.customers:,} {customers}; {duplicates}, {late}{after}"
+        assert summary.first_ms is not None
+        assert summary.last_ms is not None
+        hint = " (timestamps are in milliseconds: are these in seconds?)" if summary.last_ms < _SECONDS_BELOW else ""
+        yield f"from {format_instant(summary.first_ms)} to {format_instant(summary.last_ms)}{hint}"
     elif summary.after_until:
         yield f"All {summary.after_until:,} events are{end}, so none was applied"
     elif summary.rejected:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Status
-from stream.events.columns import Rejection
+from stream.events.columns import Columns, Rejection
 
 _BINS_A_DOUBLING = 64
 
@@ -72,6 +72,8 @@ class Summary:
     late: int = 0
     after_until: int = 0  # valid, but later than --until
     customers: int = 0
+    first_ms: int | None = None  # the earliest timestamp of the events counted
+    last_ms: int | None = None
     rejected: dict[str, Rejected] = field(default_factory=dict)  # by the code of the reason
 
     def count_changes(self, changes: Changes) -> None:
@@ -84,8 +86,12 @@ class Summary:
                 segment.exited += int(exits.sum())
                 segment.stays.add(changes.stay_ms[exits].tolist())
 
-    def count_events(self, status: npt.NDArray[np.int8]) -> None:
-        self.events += len(status)
+    def count_events(self, events: Columns, status: npt.NDArray[np.int8]) -> None:
+        if len(events):
+            first_ms, last_ms = int(events.time_ms.min()), int(events.time_ms.max())
+            self.first_ms = first_ms if self.first_ms is None else min(self.first_ms, first_ms)
+            self.last_ms = last_ms if self.last_ms is None else max(self.last_ms, last_ms)
+        self.events += len(events)
         self.duplicates += int((status == Status.DUPLICATE).sum())
         self.late += int((status == Status.LATE).sum())
 

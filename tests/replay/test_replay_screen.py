@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.instants import format_instant
 from stream.replay import screen
 from stream.replay.run import Outlets, replay
 from stream.replay.screen import closing_table, duration_words, progress_bar
@@ -72,7 +73,10 @@ def test_the_table_shows_the_summary(tmp_path: Path) -> None:
         f"{summary.late:,} late (--sort puts the events in order first)\n" in table
     )
     assert "first)" not in shown(replayed, sort=True)
-    assert "rejected" not in table
+    assert summary.first_ms is not None
+    assert summary.last_ms is not None
+    span = f"from {format_instant(summary.first_ms)} to {format_instant(summary.last_ms)}"
+    assert table.splitlines()[-1] == span
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,17 @@ def test_rejected_lines_by_reason_with_an_example(tmp_path: Path) -> None:
 def test_one_of_each_is_no_plural(tmp_path: Path) -> None:
     event = few_events()[:1]
     text = shown(run([write(tmp_path / "e.jsonl", json_lines(event * 2) + b"[]\n")]))
-    assert "2 events of 1 customer; 1 duplicate skipped, 0 late\n1 line rejected (" in text
+    assert "2 events of 1 customer; 1 duplicate skipped, 0 late\n" in text
+    assert "\n1 line rejected (" in text
+
+
+def test_seconds_in_the_place_of_milliseconds(tmp_path: Path) -> None:
+    events = [event | {"timestamp": event["timestamp"] // 1_000} for event in few_events()]
+    text = shown(run([write(tmp_path / "e.jsonl", events)]))
+    assert text.splitlines()[-1] == (
+        "from 1970-01-21T08:53:20.000Z to 1970-01-21T08:53:34.400Z "
+        "(timestamps are in milliseconds: are these in seconds?)"
+    )
 
 
 def test_where_nothing_was_applied_the_table_would_say_nothing(tmp_path: Path) -> None:
