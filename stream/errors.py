@@ -31,3 +31,36 @@ class SnapshotError(SegstreamError):
 
 class InputError(SegstreamError):
     """A file of events can't be opened or read to its end."""
+
+
+class SortSpaceError(SegstreamError):
+    """Sorting on disk finds no room: the folder for temporary files is full, missing, or can't be written to.
+
+    ``folder`` is that folder, or None where no folder will do.
+    """
+
+    def __init__(self, folder: str | None, reason: str) -> None:
+        self.folder = folder
+        super().__init__(
+            f"can't sort on disk: {folder or 'the temporary folder'}: {reason} "
+            "(the environment variable TMPDIR names another)"
+        )
+
+
+class BrokerStartError(SegstreamError):
+    """A broker of our own has not started: what it needs is not installed, or it ended at once."""
+
+
+class BrokerUnreachableError(SegstreamError):
+    """No broker answers at the given address, or one that did answers no longer, for longer than we wait."""
+
+
+class TopicsError(SegstreamError):
+    """Topics are missing, or are not as they have to be.
+
+    ``problems`` are sentences, one for each thing that is wrong. ``str()`` of the error is those, one a line.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))

@@ -180,7 +180,31 @@ def format_instant(ms: int) -> str:
 
 def format_instants(instants_ms: npt.NDArray[np.int64]) -> list[str]:
     """`format_instant` of each of ``n`` instants, (n,) in milliseconds. Raises `ValueError` if any is out of range."""
-    if instants_ms.size and not 0 <= int(instants_ms.min()) <= int(instants_ms.max()) <= LAST_INSTANT:
+    n = len(instants_ms)
+    if n and not 0 <= int(instants_ms.min()) <= int(instants_ms.max()) <= LAST_INSTANT:
         raise ValueError("an instant lies outside the years 1970 to 9999")
-    texts: list[str] = np.datetime_as_string(instants_ms.astype("datetime64[ms]"), unit="ms", timezone="UTC").tolist()
-    return texts
+    days, rest = np.divmod(instants_ms, _DAY_MS)
+    minutes, rest = np.divmod(rest, _MINUTE_MS)
+    seconds, milliseconds = np.divmod(rest, _SECOND_MS)
+    different, which = np.unique(days, return_inverse=True)
+    dates = np.datetime_as_string(different.astype("datetime64[D]")).astype("S10")
+    # Written piece by piece into one table of bytes, from tables of what each piece can be.
+    table = np.empty((n, _FORMATTED), np.uint8)
+    table[:] = np.frombuffer(b"YYYY-MM-DDThh:mm:ss.mmmZ", np.uint8)
+    table[:, 0:10] = dates.view(np.uint8).reshape(-1, 10)[which]
+    table[:, 11:16] = _MINUTES[minutes]
+    table[:, 17:19] = _SECONDS[seconds]
+    table[:, 20:23] = _MILLISECONDS[milliseconds]
+    text = table.tobytes().decode()
+    return [text[start : start + _FORMATTED] for start in range(0, len(text), _FORMATTED)]
+
+
+def _table(texts: list[str]) -> npt.NDArray[np.uint8]:
+    """Texts of one length as rows of bytes."""
+    return np.frombuffer("".join(texts).encode(), np.uint8).reshape(len(texts), -1)
+
+
+_FORMATTED = len("YYYY-MM-DDThh:mm:ss.mmmZ")
+_MINUTES = _table([f"{minute // 60:02}:{minute % 60:02}" for minute in range(1440)])
+_SECONDS = _table([f"{second:02}" for second in range(60)])
+_MILLISECONDS = _table([f"{millisecond:03}" for millisecond in range(1000)])

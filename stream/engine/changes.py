@@ -17,6 +17,8 @@ from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone
 from stream.engine.working_memory import WorkingMemory
+from stream.events.columns import Columns
+from stream.events.spans import present_texts
 from stream.instants import format_instant, format_instants
 from stream.language.tree import Type
 
@@ -107,8 +109,8 @@ class ChangeWriter:
         """Whether the customer belongs to the share that the segment holds out."""
         return _in_share(self._names[segment], customer, self._holdouts[segment])
 
-    def write(self, work: WorkingMemory, event_ids: list[str], cause: str, *, quiet: bool = False) -> Changes:
-        """The changes that ``work`` holds. ``event_ids`` are those of the batch; ``cause``: where there is no event."""
+    def write(self, work: WorkingMemory, batch: Columns, cause: str, *, quiet: bool = False) -> Changes:
+        """The changes that ``work`` holds. Events are those of ``batch``; ``cause``: where there is none."""
         columns = work.changes()
         if not columns.size:
             return Changes()
@@ -127,7 +129,7 @@ class ChangeWriter:
             format_instants(columns[op.O_AT]),
             sequences,
             [cause if event < 0 else "event" for event in events],
-            [None if event < 0 else event_ids[event] for event in events],
+            self._event_ids(columns[op.O_EVENT], batch),
             [
                 dict(zip(names, values[piece : piece + len(names)], strict=True))
                 for names, piece in zip(keys, pieces_at, strict=True)
@@ -141,7 +143,18 @@ class ChangeWriter:
     def _held_out(self, segments: list[int], customers: list[str]) -> Iterable[bool]:
         if not any(self._holdouts):
             return repeat(False)
-        return [self.held_out(segment, customer) for segment, customer in zip(segments, customers, strict=True)]
+        shares = self._holdouts
+        return [
+            shares[segment] > 0.0 and self.held_out(segment, customer)
+            for segment, customer in zip(segments, customers, strict=True)
+        ]
+
+    @staticmethod
+    def _event_ids(events: Ints, batch: Columns) -> list[str | None]:
+        """The id of each event (n,) of the batch; None where there is no event."""
+        caused = events >= 0
+        ids = iter(present_texts(batch.data, batch.event_id[events[caused]]))
+        return [next(ids) if flag else None for flag in caused.tolist()]
 
     def exit_of_gone(self, membership: Gone, sequence: int, at_ms: int, *, quiet: bool) -> Change:
         """The exit from a segment that the definitions do not have any more; there is no evidence left."""
@@ -172,7 +185,7 @@ class ChangeWriter:
         shown[instants] = format_instants(numbers[instants].astype(np.int64))
         shown[types == op.T_NULL] = None
         texts = types == op.T_TEXT
-        shown[texts] = [self._profiles.texts.text(code) for code in numbers[texts].astype(np.int64).tolist()]
+        shown[texts] = self._profiles.texts.texts(numbers[texts].astype(np.int64))
         booleans = types == op.T_BOOLEAN
         shown[booleans] = numbers[booleans] != 0.0
         values: list[Value] = shown.tolist()

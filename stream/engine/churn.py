@@ -14,8 +14,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import inner, power
 from stream.contract import LAST_INSTANT
-from stream.engine.compiled import inner, power
 from stream.engine.opcodes import FOREVER, K_MODEL
 
 WEEK_MS = 604_800_000.0

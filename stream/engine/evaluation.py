@@ -13,10 +13,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import as_float, as_word, fused, inner, pasted
 from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
 from stream.engine.churn import crossing, probability
-from stream.engine.compiled import as_float, as_word, fused, inner, pasted
 from stream.engine.windows import (
     cell_of,
     count_at,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import compiled, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.compiled import compiled, inner, pasted
 from stream.engine.evaluation import holds
 from stream.engine.membership import evaluate
 from stream.engine.windows import roll, update

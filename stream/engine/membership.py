@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import as_word, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.compiled import as_word, inner, pasted
 from stream.engine.evaluation import load, run
 
 Ints = npt.NDArray[np.int64]

@@ -16,7 +16,9 @@ from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.working_memory import WorkingMemory
-from stream.events.columns import Columns
+from stream.events.columns import NO_COLUMNS, Columns
+from stream.events.scan_layout import TRAIT_EVENT, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
+from stream.events.spans import make_spans, present_texts
 
 Ints = npt.NDArray[np.int64]
 
@@ -26,7 +28,6 @@ _OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
 
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)
-_NO_IDS: list[str] = []
 _NO_STATUS = np.zeros(0, dtype=np.int8)
 
 
@@ -71,7 +72,7 @@ class Partition:
         self.latest_ms = op.NONE
         self._writer = ChangeWriter(plan, self.profiles)
         self._codec = RowCodec(plan, self.profiles)
-        self._no_events = self._events(_no_columns(), None, np.zeros(0, dtype=np.int64))
+        self._no_events = self._events(NO_COLUMNS, None, np.zeros(0, dtype=np.int64))
         self._work = WorkingMemory(plan, _OUTPUT_CHANGES, _OUTPUT_EVIDENCE)
 
     def prepare(self) -> None:
@@ -98,9 +99,9 @@ class Partition:
         else:
             stream = np.full(n, self.stream_ms, dtype=np.int64)
         self.stream_ms = int(stream[-1])
-        rows = self.profiles.rows(batch.customer)
+        rows = self.profiles.rows_of(batch.data, batch.customer, batch.customer_hash)
         events = self._events(batch, offsets, stream)
-        changes = self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch.event_id)
+        changes = self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch)
         if self.clock is Clock.EVENTS:
             changes = Changes.joined([changes, self.advance(self.stream_ms)])
         self.profiles.sweep_texts()
@@ -122,7 +123,7 @@ class Partition:
         to_ms: int,
         events: kernel.Events | None = None,
         status: npt.NDArray[np.int8] = _NO_STATUS,
-        event_ids: list[str] = _NO_IDS,
+        batch: Columns = NO_COLUMNS,
         *,
         quiet: bool = False,
     ) -> Changes:
@@ -133,7 +134,7 @@ class Partition:
         while done < len(rows):
             self._work.clear()
             done = self._run(mode, rows, withheld, to_ms, events or self._no_events, status, done)
-            changes.append(self._writer.write(self._work, event_ids, cause, quiet=quiet))
+            changes.append(self._writer.write(self._work, batch, cause, quiet=quiet))
         return Changes.joined(changes)
 
     def _run(
@@ -165,25 +166,15 @@ class Partition:
 
     def _events(self, batch: Columns, offsets: Ints | None, stream: Ints) -> kernel.Events:
         """The batch as the kernel reads it: texts by their codes, traits as columns."""
-        texts, n = self.profiles.texts, len(batch)
-        count = len(batch.traits)
-        types = np.empty(count, dtype=np.int64)
-        values = np.full(count, op.NONE, dtype=np.int64)
-        doubles = values.view(np.float64)
-        for i, (_, _, value) in enumerate(batch.traits):
-            if value is None:
-                types[i] = op.T_NULL
-            elif isinstance(value, str):
-                types[i], values[i] = op.T_TEXT, texts.code(value)
-            elif isinstance(value, bool):
-                types[i], doubles[i] = op.T_BOOLEAN, float(value)
-            else:
-                types[i], doubles[i] = op.T_NUMBER, value
-        codes = [texts.codes(column) for column in batch.texts]
+        traits, pool = batch.traits, self.profiles.texts
+        types, values = traits[:, TRAIT_TYPE].copy(), traits[:, TRAIT_VALUE].copy()
+        values[types == op.T_NULL] = op.NONE
+        of_texts = types == op.T_TEXT
+        values[of_texts] = pool.codes(*make_spans(present_texts(batch.data, values[of_texts])))
         return kernel.Events(
             kind=batch.kind,
             time_ms=batch.time_ms,
-            offset=np.full(n, op.NONE, dtype=np.int64) if offsets is None else offsets,
+            offset=np.full(len(batch), op.NONE, dtype=np.int64) if offsets is None else offsets,
             stream_ms=stream,
             event_hash=batch.event_hash.view(np.int64),
             order_hash=batch.order_hash.view(np.int64),
@@ -191,9 +182,9 @@ class Partition:
             number_bits=batch.numbers.view(np.int64),
             tests=batch.tests,
             hashes=batch.hashes.view(np.int64),
-            texts=np.array(codes, dtype=np.int64).reshape(len(codes), n),
-            trait_event=np.array([i for i, _, _ in batch.traits], dtype=np.int64),
-            trait=np.array([trait for _, trait, _ in batch.traits], dtype=np.int64),
+            texts=pool.codes(batch.data, batch.texts, batch.text_hashes),
+            trait_event=traits[:, TRAIT_EVENT].copy(),
+            trait=traits[:, TRAIT_NUMBER].copy(),
             trait_type=types,
             trait_value=values,
         )
@@ -292,12 +283,3 @@ class Partition:
             return Changes()
         nowhere = np.full(len(items), op.NONE, dtype=np.int64)
         return Changes(items, nowhere, np.zeros(len(items), dtype=np.bool_), np.array(stays, dtype=np.int64))
-
-
-def _no_columns() -> Columns:
-    """A batch without events."""
-    hashes = np.zeros(0, dtype=np.uint64)
-    numbers = np.zeros((0, 0), dtype=np.float64)
-    rows = np.zeros((0, 0), dtype=np.uint64)
-    instants = np.zeros(0, dtype=np.int64)
-    return Columns(np.zeros(0, dtype=np.int8), instants, [], [], hashes, hashes, numbers, rows, rows, [], [], instants)

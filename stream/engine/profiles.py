@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,21 +10,14 @@ import numpy.typing as npt
 from stream.engine import opcodes as op
 from stream.engine.kernel import FIRST_BLOCK, place_of
 from stream.engine.plan import Plan
+from stream.engine.text_index import TextIndex
 from stream.engine.texts import TextPool
+from stream.events.bytewise import Bytes
+from stream.events.spans import make_spans
 
 Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 _BLOCKS = 24  # FIRST_BLOCK * (2 ** 24 - 1) rows: more than any machine's memory holds
-
-
-class _Rows(dict[str, int]):
-    """Rows by customer; asking for a customer who is not there makes a row."""
-
-    def __init__(self, add: Callable[[str], int]) -> None:
-        super().__init__()
-        self._make = add
-
-    def __missing__(self, customer: str) -> int:
-        return self._make(customer)
 
 
 class Profiles:
@@ -42,60 +35,55 @@ class Profiles:
         self.blocks: tuple[Ints, ...] = (self._empty,) * _BLOCKS
         self.due: Ints = np.zeros(0, dtype=np.int64)
         self.texts = TextPool(plan.pool_texts, plan.pool_tests)
-        self._rows = _Rows(self._add)
-        self._customers: list[str | None] = []
-        self._free: list[int] = []
+        self._customers = TextIndex()
         parts = plan.layout.parts
         self._trait_words = [part.at for part in parts if part.key.startswith("trait ")]
         self._text_words = [p.at + p.text_at for p in parts if p.text_at >= 0 and not p.key.startswith("trait ")]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._customers)
 
     def __contains__(self, customer: str) -> bool:
-        return customer in self._rows
+        return self.find(customer) is not None
 
     def __iter__(self) -> Iterator[str]:
-        """The customers, in the order in which their rows were given."""
-        return iter(self._rows)
+        """The customers, in the order of their rows."""
+        return iter(self.customers(self.every_row()))
 
     @property
     def nbytes(self) -> int:
         """Bytes of rows and timers that are in use (ids and their index come on top)."""
-        return len(self._customers) * self.plan.row_bytes
+        return self._customers.end * self.plan.row_bytes
 
     def find(self, customer: str) -> int | None:
         """The customer's row, or None."""
-        return self._rows.get(customer)
+        return self._customers.find(customer)
 
     def customer(self, row: int) -> str:
         """The id of the customer that has ``row``."""
-        customer = self._customers[row]
-        assert customer is not None, f"row {row} is free"
-        return customer
+        return self._customers.text(row)
 
-    def customers(self, rows: Sequence[int]) -> list[str]:
+    def customers(self, rows: Sequence[int] | Ints) -> list[str]:
         """The ids of the customers that have ``rows``."""
-        names = self._customers
-        return [names[row] for row in rows]  # type: ignore[misc]  # a row that the engine knows is not free
+        return self._customers.texts(rows)
 
     def rows(self, customers: Sequence[str]) -> Ints:
         """The rows of ``customers`` (n,), made where they are new."""
-        return np.fromiter(map(self._rows.__getitem__, customers), dtype=np.int64, count=len(customers))
+        return self.rows_of(*make_spans(customers))
 
-    def _add(self, customer: str) -> int:
-        if self._free:
-            row = self._free.pop()
-            self._customers[row] = customer
-        else:
-            row = len(self._customers)
-            self._customers.append(customer)
-            if row == len(self.due):
+    def rows_of(self, data: Bytes, spans: Ints, hashes: Hashes) -> Ints:
+        """`rows` of ids given by their spans (n,) and hashes (n,)."""
+        rows, new = self._customers.take(data, spans, hashes)
+        if len(new):
+            while self._customers.end > len(self.due):
                 self._grow()
-        self._rows[customer] = row
-        self.row(row)[:] = self.plan.template
-        self.due[row] = op.FOREVER
-        return row
+            self._empty_rows(new)
+        return rows
+
+    def _empty_rows(self, rows: Ints) -> None:
+        for block, _, places in self._by_block(rows):
+            block[places] = self.plan.template
+        self.due[rows] = op.FOREVER
 
     def _grow(self) -> None:
         """Adds a block. Only the 8 bytes a row of the timers are copied."""
@@ -114,22 +102,19 @@ class Profiles:
 
     def remove(self, customer: str) -> bool:
         """Forgets a customer; False when there is none of that id."""
-        row = self._rows.pop(customer, None)
+        row = self._customers.remove(customer)
         if row is None:
             return False
-        self._customers[row] = None
-        self.row(row)[:] = self.plan.template
-        self.due[row] = op.FOREVER
-        self._free.append(row)
+        self._empty_rows(np.array([row]))
         return True
 
     def due_by(self, to_ms: int) -> Ints:
         """The rows with a timer at or before ``to_ms``: one scan over the timers."""
-        return np.flatnonzero(self.due[: len(self._customers)] <= to_ms)
+        return np.flatnonzero(self.due[: self._customers.end] <= to_ms)
 
     def every_row(self) -> Ints:
         """The rows in use."""
-        return np.fromiter(self._rows.values(), dtype=np.int64, count=len(self._rows))
+        return self._customers.numbers()
 
     def gather(self, rows: Ints) -> Ints:
         """Copies of ``rows``: (n, words)."""
@@ -145,7 +130,7 @@ class Profiles:
 
     def column(self, word: int, rows: Ints | None = None) -> Ints:
         """One word of every row ever given (or of ``rows``): (n,) int64."""
-        rows = np.arange(len(self._customers)) if rows is None else rows
+        rows = np.arange(self._customers.end) if rows is None else rows
         out = np.empty(len(rows), dtype=np.int64)
         for block, wanted, places in self._by_block(rows):
             out[wanted] = block[places, word]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import as_float, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.compiled import as_float, inner, pasted
 
 Ints = npt.NDArray[np.int64]
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.contract import FieldType, Kind
+from stream.events.bytewise import PADDING, Bytes
+from stream.events.json_scan import NULL, NUMBER, TEXT
+from stream.events.scan_layout import TRAIT_COLUMNS, TRAIT_EVENT, TRAIT_TYPE, TRAIT_VALUE
+from stream.events.spans import MISSING, SIZE_BITS, present_texts, text_of
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,23 @@ class TextTest:
     op: str
     texts: tuple[str, ...] = ()
 
+    def passes(self, text: str) -> bool:
+        """Whether ``text``, the value of a field that is there, passes. Raises `ValueError` for an unknown op."""
+        match self.op:
+            case "==" | "in":
+                return text in self.texts
+            case "!=" | "not in":
+                return text not in self.texts
+            case "contains":
+                return any(part in text for part in self.texts)
+            case "starts_with":
+                return text.startswith(self.texts)
+            case "ends_with":
+                return text.endswith(self.texts)
+            case "exists":
+                return True
+        raise ValueError(f"unknown test {self.op!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class KindColumns:
@@ -35,7 +59,7 @@ class KindColumns:
     numbers: tuple[str, ...] = ()  # number fields, and boolean ones as 1.0 and 0.0; missing is NaN
     tests: tuple[tuple[str, tuple[TextTest, ...]], ...] = ()  # text fields with at most 64 tests each
     hashes: tuple[str, ...] = ()  # text fields by hash64 (0 becomes 1); missing is 0
-    texts: tuple[str, ...] = ()  # text fields themselves; missing is None
+    texts: tuple[str, ...] = ()  # text fields themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,54 +95,82 @@ class Wanted:
 
 @dataclass(slots=True)
 class Columns:
-    """``n`` valid events in order. What a kind does not have is NaN, 0 or None there."""
+    """``n`` valid events in order. What a kind does not have is NaN, 0 or MISSING there.
 
+    Texts are spans (`stream.events.spans`) in ``data``, with their hash64 beside them (0 becomes 1; missing is 0).
+    """
+
+    data: Bytes
     kind: npt.NDArray[np.int8]  # (n,)
-    time_ms: npt.NDArray[np.int64]  # (n,) milliseconds since the epoch
-    customer: list[str]
-    event_id: list[str]
-    event_hash: npt.NDArray[np.uint64]  # (n,) hash64 of event_id; zeros when not wanted
-    order_hash: npt.NDArray[np.uint64]  # (n,) hash64 of order_id of purchases; else, or when not wanted, 0
+    time_ms: Ints  # (n,) milliseconds since the epoch
+    customer: Ints  # (n,) spans
+    customer_hash: Hashes  # (n,)
+    event_id: Ints  # (n,) spans
+    event_hash: Hashes  # (n,) zeros when not wanted
+    order_hash: Hashes  # (n,) of purchases; else, or when not wanted, 0
     numbers: npt.NDArray[np.float64]  # (number_rows, n)
     tests: npt.NDArray[np.uint64]  # (test_rows, n): bit i is the answer to the field's test i
-    hashes: npt.NDArray[np.uint64]  # (hash_rows, n)
-    texts: list[list[str | None]]  # text_rows lists of n
-    #: (event's index, index in Wanted.traits, value) in the order of events: float, str, bool or None (carried as null)
-    traits: list[tuple[int, int, Any]]
-    source: npt.NDArray[np.int64]  # (n,) the event's index among the messages that were decoded
+    hashes: Hashes  # (hash_rows, n)
+    texts: Ints  # (text_rows, n) spans
+    text_hashes: Hashes  # (text_rows, n)
+    traits: Ints  # (m, TRAIT_COLUMNS) in the order of events, then of Wanted.traits, see stream.events.scan_layout
+    source: Ints  # (n,) the event's index among the messages that were decoded
 
     def __len__(self) -> int:
-        return len(self.customer)
+        return len(self.kind)
 
-    def select(self, indices: npt.NDArray[np.int64]) -> Columns:
+    def customers(self) -> list[str]:
+        """The events' customer ids."""
+        return present_texts(self.data, self.customer)
+
+    def event_ids(self) -> list[str]:
+        """The events' own ids."""
+        return present_texts(self.data, self.event_id)
+
+    def trait_values(self) -> list[tuple[int, int, float | str | bool | None]]:
+        """(event's index, index in Wanted.traits, value) of each trait; None was carried as null."""
+        values: list[tuple[int, int, float | str | bool | None]] = []
+        numbers = self.traits[:, TRAIT_VALUE].copy().view(np.float64)
+        view = memoryview(self.data)  # type: ignore[arg-type]  # an array is a buffer
+        for (event, trait, type_, word), number in zip(self.traits.tolist(), numbers.tolist(), strict=True):
+            value: float | str | bool | None = None
+            if type_ == TEXT:
+                value = text_of(view, word)
+            elif type_ != NULL:
+                value = number if type_ == NUMBER else bool(number)
+            values.append((event, trait, value))
+        return values
+
+    def select(self, indices: Ints) -> Columns:
         """The events at ``indices``, (m,) each at most once, in that order."""
         if len(indices) == len(self) and (indices == np.arange(len(self))).all():
             return self
-        at: list[int] = indices.tolist()
-        traits = []
-        if self.traits:
-            new = dict(zip(at, range(len(at)), strict=True))
-            traits = [(new[i], trait, value) for i, trait, value in self.traits if i in new]
-            traits.sort(key=_trait_order)
-        return Columns(
-            kind=self.kind[indices],
-            time_ms=self.time_ms[indices],
-            customer=list(map(self.customer.__getitem__, at)),
-            event_id=list(map(self.event_id.__getitem__, at)),
-            event_hash=self.event_hash[indices],
-            order_hash=self.order_hash[indices],
-            numbers=self.numbers[:, indices],
-            tests=self.tests[:, indices],
-            hashes=self.hashes[:, indices],
-            texts=[list(map(row.__getitem__, at)) for row in self.texts],
-            traits=traits,
-            source=self.source[indices],
-        )
+        traits = self.traits
+        if len(traits):
+            new = np.full(len(self), -1)
+            new[indices] = np.arange(len(indices))
+            traits = traits[new[traits[:, TRAIT_EVENT]] >= 0]
+            traits[:, TRAIT_EVENT] = new[traits[:, TRAIT_EVENT]]
+            traits = traits[np.argsort(traits[:, TRAIT_EVENT], kind="stable")]
+        rest = {name: getattr(self, name)[..., indices] for name in _ARRAYS}
+        return Columns(data=self.data, traits=traits, **rest)
 
 
-def _trait_order(trait: tuple[int, int, Any]) -> tuple[int, int]:
-    """By event, then by trait; the values do not compare."""
-    return trait[:2]
+#: The columns whose last axis is the events'.
+_ARRAYS = tuple(column.name for column in fields(Columns) if column.name not in ("data", "traits"))
+
+
+def _no_columns() -> Columns:
+    none: dict[str, Any] = {"kind": np.zeros(0, np.int8)}
+    none |= dict.fromkeys(("time_ms", "customer", "event_id", "source"), np.zeros(0, np.int64))
+    none |= dict.fromkeys(("customer_hash", "event_hash", "order_hash"), np.zeros(0, np.uint64))
+    none |= dict.fromkeys(("tests", "hashes", "text_hashes"), np.zeros((0, 0), np.uint64))
+    none |= {"numbers": np.zeros((0, 0)), "texts": np.zeros((0, 0), np.int64)}
+    return Columns(data=np.zeros(PADDING, np.uint8), traits=np.zeros((0, TRAIT_COLUMNS), np.int64), **none)
+
+
+#: A batch without events, for a plan that wants nothing.
+NO_COLUMNS = _no_columns()
 
 
 def concatenate(batches: Sequence[Columns]) -> Columns:
@@ -130,31 +182,23 @@ def concatenate(batches: Sequence[Columns]) -> Columns:
         raise ValueError("no batches: their rows are unknown")
     if len(batches) == 1:
         return batches[0]
-    customer: list[str] = []
-    event_id: list[str] = []
-    texts: list[list[str | None]] = [[] for _ in batches[0].texts]
-    traits: list[tuple[int, int, Any]] = []
+    joined = {name: np.concatenate([getattr(batch, name) for batch in batches], axis=-1) for name in _ARRAYS}
+    traits = np.concatenate([batch.traits for batch in batches])
+    events = bytes_before = traits_before = 0
     for batch in batches:
-        start = len(customer)
-        traits += [(start + i, trait, value) for i, trait, value in batch.traits]
-        customer += batch.customer
-        event_id += batch.event_id
-        for row, more in zip(texts, batch.texts, strict=True):
-            row.extend(more)
-    return Columns(
-        kind=np.concatenate([batch.kind for batch in batches]),
-        time_ms=np.concatenate([batch.time_ms for batch in batches]),
-        customer=customer,
-        event_id=event_id,
-        event_hash=np.concatenate([batch.event_hash for batch in batches]),
-        order_hash=np.concatenate([batch.order_hash for batch in batches]),
-        numbers=np.concatenate([batch.numbers for batch in batches], axis=1),
-        tests=np.concatenate([batch.tests for batch in batches], axis=1),
-        hashes=np.concatenate([batch.hashes for batch in batches], axis=1),
-        texts=texts,
-        traits=traits,
-        source=np.concatenate([batch.source for batch in batches]),
-    )
+        end = events + len(batch)
+        for name in ("customer", "event_id", "texts"):
+            _move(joined[name][..., events:end], bytes_before)
+        own = traits[traits_before : traits_before + len(batch.traits)]
+        own[:, TRAIT_EVENT] += events
+        own[:, TRAIT_VALUE] += np.where(own[:, TRAIT_TYPE] == TEXT, bytes_before << SIZE_BITS, 0)
+        events, bytes_before, traits_before = end, bytes_before + len(batch.data), traits_before + len(own)
+    return Columns(data=np.concatenate([batch.data for batch in batches]), traits=traits, **joined)
+
+
+def _move(spans: Ints, by: int) -> None:
+    """Moves spans that are there on by so many bytes."""
+    spans += np.where(spans == MISSING, 0, by << SIZE_BITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,32 @@
 """Bytes of JSON events → columns, or a reason for refusal.
 
-Messages are read by the thousand: joined by newlines, checked as a whole (`stream.events.guards`), decoded into Structs
-by msgspec (`stream.events.structs`) and turned into columns (`stream.events.assembly`). When anything is wrong, smaller
-and smaller parts are read, and in the end the message itself, the careful way (`stream.events.verdict`).
+Messages are read by the thousand in one pass of compiled code (`stream.events.event_scan`), which takes all that is
+written in a usual way. What it leaves out is read the careful way, one by one (`stream.events.verdict`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import cast
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from stream.contract import Kind
-from stream.events.assembly import Assembler
+from stream.events.bytewise import PADDING
 from stream.events.columns import Columns, Rejection, Wanted, concatenate
-from stream.events.guards import LONG_MESSAGE, is_too_deep, is_utf8, may_join
-from stream.events.layout import Layout, make_layout
+from stream.events.event_scan import scan
 from stream.events.reasons import Code, Refusal
-from stream.events.structs import FIRST_WORDS, WORDS_KEPT, Structs, make_structs
-from stream.events.verdict import Valid, judge
+from stream.events.scan_layout import CUSTOMER_ID, EVENT_ID, FIRST_HASHED, ORDER_ID
+from stream.events.scan_plan import make_plan
+from stream.events.spans import MISSING, hash_all, present_texts
+from stream.events.verdict import judge
 from stream.instants import format_instant
 
 #: How far ahead of its Kafka record's timestamp an event may be unless told otherwise.
 MAX_AHEAD_MS = 3_600_000
 
-#: All that msgspec raises for bytes: its own errors, text that is not UTF-8, nesting beyond Python's stack.
-_REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
-
-#: A batch with a bad message in it is read again in parts of so many messages, and a part with a bad one singly.
-_PART = 64
-
-#: So many messages are read at once. What is made on the way mostly stays in the processor's cache, and its memory is
-#: used again for the next ones; with fewer, the steps that are taken once per piece weigh more.
+#: So many messages are read at once. What is made on the way mostly stays in the processor's cache.
 _PIECE = 2048
 
 #: The joined text of a piece is so large that the C library at first takes its memory from the system each time, and
@@ -43,15 +34,17 @@ _PIECE = 2048
 #: it), glibc keeps what is smaller; elsewhere this does nothing.
 _ROOM = 8 << 20
 
-_Events = list[msgspec.Struct]
+#: Stands between messages: no JSON contains it.
+_SEPARATOR = bytearray(1)
+_END = bytes(PADDING)
+
 _Refused = list[tuple[int, Refusal]]
 
 
 class Decoder:
     """Reads messages against the contract, for one `Wanted`.
 
-    It learns from what it reads (actions, texts and their hashes) to be faster the next time; what it answers does not
-    depend on that. Not for several threads at once.
+    Not for several threads at once.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -106,103 +99,109 @@ class _Reader:
 
     def __init__(self, wanted: Wanted, kinds: tuple[Kind, ...]) -> None:
         self._wanted = wanted
-        self._layout = make_layout(wanted, kinds)
-        self._assembler = Assembler(wanted, self._layout)
-        self._words = {field: set(words) for field, words in FIRST_WORDS.items()}
-        self._has_learned = False
-        self._structs = make_structs(wanted, self._layout, self._words)
+        self._kinds = kinds
+        self._plan = make_plan(wanted, kinds)
 
     def read(self, messages: Sequence[bytes | None]) -> tuple[Columns, _Refused]:
         """Columns of the valid messages, and what was refused, by index."""
         n = len(messages)
+        if n <= _PIECE:
+            return self._read_piece(messages)
         pieces: list[Columns] = []
         refused: _Refused = []
-        for start in range(0, n, _PIECE) if n else (0,):
-            piece = messages[start : start + _PIECE] if n > _PIECE else messages
-            events, source = self._read_piece(piece, start, refused)
-            pieces.append(self._assembler.assemble(events, source))
+        for start in range(0, n, _PIECE):
+            columns, bad = self._read_piece(messages[start : start + _PIECE])
+            columns.source += start
+            pieces.append(columns)
+            refused += ((start + i, refusal) for i, refusal in bad)
         return concatenate(pieces), refused
 
-    def _read_piece(
-        self, messages: Sequence[bytes | None], start: int, refused: _Refused
-    ) -> tuple[_Events, npt.NDArray[np.int64]]:
-        """The valid events in order and their indices, which count from ``start``. Adds to ``refused``."""
-        n = len(messages)
-        whole = _read_joined(self._structs, messages)
-        if whole is not None:
-            return whole, np.arange(start, start + n)
-        events: _Events = []
+    def _read_piece(self, messages: Sequence[bytes | None]) -> tuple[Columns, _Refused]:
+        """The same of messages that are not too many."""
+        try:
+            columns = self._scan(messages)  # type: ignore[arg-type]  # a missing one raises
+        except (TypeError, UnicodeDecodeError):
+            readable = [i for i, message in enumerate(messages) if message is not None and _is_utf8(message)]
+            columns = self._scan([messages[i] or b"" for i in readable])
+            columns.source = np.array(readable, np.int64)[columns.source]
+        return (columns, []) if len(columns) == len(messages) else self._judge_the_rest(messages, columns)
+
+    def _judge_the_rest(self, messages: Sequence[bytes | None], columns: Columns) -> tuple[Columns, _Refused]:
+        """Reads what the scanner has left out the careful way, and adds what is valid to its columns."""
+        left = np.ones(len(messages), np.bool_)
+        left[columns.source] = False
+        refused: _Refused = []
+        valid: list[bytes] = []
         source: list[int] = []
-        for at in range(0, n, _PART):
-            part = messages[at : at + _PART]
-            together = _read_joined(self._structs, part) if n > _PART else None
-            if together is not None:
-                events += together
-                source += range(start + at, start + at + len(part))
-                continue
-            for i, message in enumerate(part, start + at):
-                event = self._read_one(message)
-                if isinstance(event, Refusal):
-                    refused.append((i, event))
-                else:
-                    events.append(event)
-                    source.append(i)
-            if self._has_learned:
-                self._has_learned = False
-                self._structs = make_structs(self._wanted, self._layout, self._words)
-        return events, np.array(source, np.int64)
-
-    def _read_one(self, message: bytes | None) -> msgspec.Struct | Refusal:
-        """One message: at once where it is plain, else the careful way."""
-        if message and len(message) <= LONG_MESSAGE and is_utf8(message) and not is_too_deep(message):
-            try:
-                event: msgspec.Struct = self._structs.decoder.decode(message)
-            except _REFUSED:
-                pass
+        for i in np.flatnonzero(left).tolist():
+            verdict = judge(self._wanted, self._kinds, messages[i])
+            if isinstance(verdict, Refusal):
+                refused.append((i, verdict))
             else:
-                return event
-        verdict = judge(self._wanted, self._layout, message)
-        if isinstance(verdict, Refusal):
-            return verdict
-        for (kind, field), known in self._words.items():
-            word = verdict.fields.get(field) if kind is verdict.kind else None
-            if word is not None and word not in known and len(known) <= WORDS_KEPT:
-                known.add(word)
-                self._has_learned = True
-        return _make_event(self._structs, self._layout, self._wanted, verdict)
+                valid.append(verdict.plainly())
+                source.append(i)
+        if valid:
+            more = self._scan(valid)
+            assert len(more) == len(valid), "an event in its plainest form was refused"
+            more.source = np.array(source, np.int64)
+            both = concatenate([columns, more])
+            columns = both.select(np.argsort(both.source, kind="stable"))
+        return columns, refused
+
+    def _scan(self, messages: Sequence[bytes]) -> Columns:
+        """The events among ``messages`` that are written in a usual way.
+
+        Raises `TypeError` when there is something else among them, and `UnicodeDecodeError` when it is no UTF-8.
+        """
+        plan, n = self._plan, len(messages)
+        joined = _SEPARATOR.join([*messages, _END])
+        if not joined.isascii():
+            joined.decode()
+        data = np.frombuffer(joined, np.uint8)
+        ends = np.cumsum(np.fromiter(map(len, messages), np.int64, n) + 1) - 1
+        room, counts = plan.room(n), np.zeros(3, np.int64)
+        plan.work[:] = 0
+        scan(plan.numbers, plan.literals, plan.masks, data, ends, plan.work, room, counts)
+        used, traits, long = counts.tolist()
+        # The engine takes matrices without gaps.
+        spans, numbers = np.ascontiguousarray(room.spans[:, :used]), np.ascontiguousarray(room.numbers[:, :used])
+        tests = np.ascontiguousarray(room.tests[:, :used])
+        hashes = np.ascontiguousarray(room.hashes[:, :used]).view(np.uint64)
+        if long:
+            where = (hashes == 0) & (spans != MISSING)
+            hashes[where] = hash_all([text.encode() for text in present_texts(data, spans[where])])
+        none = np.zeros(used, np.uint64)
+        texts_at = FIRST_HASHED + plan.hash_rows
+        return Columns(
+            data=data,
+            kind=room.kind[:used],
+            time_ms=room.time_ms[:used],
+            customer=spans[CUSTOMER_ID],
+            customer_hash=hashes[CUSTOMER_ID],
+            event_id=spans[EVENT_ID],
+            event_hash=hashes[EVENT_ID] if self._wanted.event_ids else none,
+            order_hash=hashes[ORDER_ID] if self._wanted.order_ids else none,
+            numbers=numbers,
+            tests=tests,
+            hashes=hashes[FIRST_HASHED:texts_at],
+            texts=spans[texts_at:],
+            text_hashes=hashes[texts_at:],
+            traits=room.traits[:traits],
+            source=room.source[:used],
+        )
 
 
-def _read_joined(structs: Structs, messages: Sequence[bytes | None]) -> _Events | None:
-    """All messages as one text, which is fastest; None when any may be bad: what, they must say singly."""
-    values = cast("Sequence[bytes]", messages)
+def _is_utf8(message: bytes) -> bool:
     try:
-        joined = b"\n".join(values)
-    except TypeError:  # a record without a value
-        return None
-    if not may_join(values, joined):
-        return None
-    try:
-        events: _Events = structs.decoder.decode_lines(joined)
-    except _REFUSED:
-        return None
-    return events if len(events) == len(messages) else None
-
-
-def _make_event(structs: Structs, layout: Layout, wanted: Wanted, valid: Valid) -> msgspec.Struct:
-    """The Struct that the decoder would make of an event if it took all that is valid."""
-    values = {}
-    for place, name in enumerate(layout.names[valid.kind]):
-        if name is not None and name in valid.fields:
-            value = valid.fields[name]
-            if name == "traits" and isinstance(structs.traits, type):
-                value = structs.traits(**{f"f{i}": value[t] for i, t in enumerate(wanted.traits) if t in value})
-            values[f"f{place}"] = value
-    return structs.types[valid.kind](**values)
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_keys(columns: Columns, keys: Sequence[bytes | None]) -> dict[int, Refusal]:
     """What is wrong with the keys, by the event's index in ``columns``."""
-    expected = list(map(str.encode, columns.customer))
+    expected = [customer.encode() for customer in columns.customers()]
     given = list(keys) if len(keys) == len(columns) else [keys[i] for i in columns.source.tolist()]
     if expected == given:
         return {}

@@ -1,7 +1,7 @@
 """The careful reading of one message: every copy of every field that is looked at, and all that is wrong with it.
 
-This is the contract itself in plain Python, about 20 times slower than the Structs. It speaks for the messages that
-the Structs refuse: nearly always to say why, now and then to let one pass that they are too narrow for.
+This is the contract itself in plain Python, far slower than the scanner. It speaks for the messages that the scanner
+leaves out: nearly always to say why, now and then to let one pass that says things in an unusual way.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from stream.contract import (
+    ACTION_PATTERN,
+    CURRENCY_PATTERN,
     CUSTOMER_ID_LENGTH,
     EVENT_ID_LENGTH,
     KINDS,
@@ -30,10 +32,9 @@ from stream.contract import (
     Kind,
 )
 from stream.events.columns import Wanted
-from stream.events.guards import is_too_deep
-from stream.events.layout import FIRST, Layout, field_type
+from stream.events.nesting import is_too_deep
 from stream.events.reasons import Code, Refusal
-from stream.events.structs import WORD_PATTERNS
+from stream.events.scan_plan import checked_fields
 from stream.instants import parse_instant
 
 #: A reason names so many problems at most, and quotes so many characters of a value.
@@ -44,6 +45,8 @@ _BOM = b"\xef\xbb\xbf"
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 _AT_BYTE = re.compile(r"^(?:JSON is malformed: )?(.*?) \(byte ([0-9]+)\)$")
 _TYPE_NAMES = {FieldType.NUMBER: "a number", FieldType.TEXT: "text", FieldType.BOOLEAN: "a boolean"}
+#: Fields whose text must match a pattern.
+_PATTERNS = {(Kind.CLICK, "action"): ACTION_PATTERN, (Kind.PURCHASE, "currency"): CURRENCY_PATTERN}
 _LENGTHS = {"event_id": EVENT_ID_LENGTH, "customer_id": CUSTOMER_ID_LENGTH, "order_id": ORDER_ID_LENGTH}
 
 
@@ -59,7 +62,7 @@ class _Number(str):
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """An event that keeps the contract: its kind and the fields that are looked at and there, in the decoder's types.
+    """An event that keeps the contract: its kind, and the fields that are looked at and there.
 
     Numbers are floats (``-0`` as it is), ``timestamp`` is milliseconds, ``traits`` maps the wanted names that count to
     float, text, boolean or None.
@@ -67,6 +70,10 @@ class Valid:
 
     kind: Kind
     fields: Mapping[str, Any]
+
+    def plainly(self) -> bytes:
+        """The event as JSON that says everything once and in the usual way."""
+        return msgspec.json.encode({"type": self.kind.word, **self.fields})
 
 
 class _FieldError(Exception):
@@ -77,8 +84,8 @@ class _FieldError(Exception):
         self.code = code
 
 
-def judge(wanted: Wanted, layout: Layout, message: bytes | None) -> Valid | Refusal:
-    """What the contract says about ``message``, which must be of one of the kinds of ``layout``.
+def judge(wanted: Wanted, kinds: Sequence[Kind], message: bytes | None) -> Valid | Refusal:
+    """What the contract says about ``message``, which must be of one of ``kinds`` (and say so if these are several).
 
     A record without a value (None) is an empty message.
     """
@@ -89,19 +96,18 @@ def judge(wanted: Wanted, layout: Layout, message: bytes | None) -> Valid | Refu
     for name, value in pairs:
         copies.setdefault(name, []).append(value)
     try:
-        kind = _kind(copies.get("type", []), layout)
+        kind = _kind(copies.get("type", []), kinds)
     except _FieldError as problem:
         return Refusal(problem.code, str(problem))
     fields: dict[str, Any] = {}
     problems: list[_FieldError] = []
     required = {"event_id", "customer_id", "timestamp", *REQUIRED_FIELDS[kind]}
-    for name in filter(None, layout.names[kind]):
-        if name == "type":
-            continue
+    types = checked_fields(wanted, kind)
+    for name in ("event_id", "customer_id", "timestamp", *types, "traits"):
         try:
             value = None
             for copy in copies.get(name, ()):
-                value = _value(wanted, kind, name, copy, required=name in required)
+                value = _value(wanted, kind, name, copy, types.get(name, FieldType.TEXT), name in required)
         except _FieldError as problem:
             problems.append(problem)
             continue
@@ -165,9 +171,9 @@ def _syntax_refusal(error: str, text: str) -> Refusal:
     return Refusal(Code.LONE_SURROGATE, f"not valid Unicode: half of a surrogate pair stands alone{where}")
 
 
-def _kind(copies: list[Any], layout: Layout) -> Kind:
+def _kind(copies: list[Any], kinds: Sequence[Kind]) -> Kind:
     """The kind by the copies of ``type``, of which the last counts and none may be wrong."""
-    if len(layout.names) > 1:
+    if len(kinds) > 1:
         if not copies:
             raise _FieldError(Code.MISSING_FIELD, "`type` is missing: it must say click, purchase or email")
         for copy in copies:
@@ -176,7 +182,7 @@ def _kind(copies: list[Any], layout: Layout) -> Kind:
             if copy not in KINDS:
                 raise _FieldError(Code.UNKNOWN_KIND, f"`type`: expected click, purchase or email, got {_quote(copy)}")
         return KINDS[copies[-1]]
-    (only,) = layout.names
+    (only,) = kinds
     for copy in copies:
         if copy is not None and _type_name(copy) != "text":
             raise _FieldError(Code.WRONG_TYPE, f"`type`: expected text, got {_type_name(copy)}")
@@ -187,15 +193,14 @@ def _kind(copies: list[Any], layout: Layout) -> Kind:
     return only
 
 
-def _value(wanted: Wanted, kind: Kind, name: str, copy: Any, *, required: bool) -> Any:
+def _value(wanted: Wanted, kind: Kind, name: str, copy: Any, expected: FieldType, is_required: bool) -> Any:
     """The value of one copy of a field; None for null where that means missing. Raises `_FieldError`."""
-    if copy is None and not required:
+    if copy is None and not is_required:
         return None
     if name == "timestamp":
         return _timestamp(copy)
     if name == "traits":
         return _traits(wanted, copy)
-    expected = FieldType.TEXT if name in FIRST else field_type(wanted, kind, name)
     if _type_name(copy) != _TYPE_NAMES[expected]:
         raise _FieldError(Code.WRONG_TYPE, f"`{name}`: expected {_TYPE_NAMES[expected]}, got {_type_name(copy)}")
     match expected:
@@ -221,7 +226,7 @@ def _check_text(kind: Kind, name: str, copy: str) -> None:
         raise _FieldError(Code.WRONG_LENGTH, f"`{name}`: at most {longest} characters are allowed, got {len(copy)}")
     if name in _LENGTHS and not copy:
         raise _FieldError(Code.WRONG_LENGTH, f"`{name}` is empty")
-    pattern = WORD_PATTERNS.get((kind, name))
+    pattern = _PATTERNS.get((kind, name))
     if pattern is not None and re.fullmatch(pattern, copy) is None:
         form = "three capital letters" if name == "currency" else "a word such as page_view (a-z, 0-9, _, at most 64)"
         raise _FieldError(Code.BAD_VALUE, f"`{name}`: expected {form}, got {_quote(copy)}")

@@ -51,12 +51,12 @@ class _Screen(Console):
 
 
 class Bar:
-    """The bytes of the sources as they are read, then, of a sorted replay, those of the events as they are applied."""
+    """The bytes of the sources as they are read, then, when they are sorted, those of the events as they are used."""
 
-    def __init__(self, progress: Progress, total_bytes: int | None, *, sort: bool) -> None:
+    def __init__(self, progress: Progress, total_bytes: int | None, *, sort: bool, doing: str) -> None:
         self._progress = progress
-        self._reading = progress.add_task("reading" if sort else "replaying", total=total_bytes)
-        self._sorted = progress.add_task("replaying", total=None, visible=False)
+        self._reading = progress.add_task("reading" if sort else doing, total=total_bytes)
+        self._sorted = progress.add_task(doing, total=None, visible=False)
 
     def bytes_read(self, count: int) -> None:
         self._progress.update(self._reading, advance=count)
@@ -67,7 +67,7 @@ class Bar:
 
 
 @contextlib.contextmanager
-def progress_bar(sources: Sequence[str], *, sort: bool) -> Iterator[Bar | None]:
+def progress_bar(sources: Sequence[str], *, sort: bool, doing: str = "replaying") -> Iterator[Bar | None]:
     """A bar, when standard error is a terminal and the input is long (or of unknown length)."""
     total = total_bytes(sources)
     if sys.stderr is None or not sys.stderr.isatty() or (total is not None and total < BAR_FROM_BYTES):
@@ -75,7 +75,7 @@ def progress_bar(sources: Sequence[str], *, sort: bool) -> Iterator[Bar | None]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=_Screen(), transient=True) as progress:
-        yield Bar(progress, total, sort=sort)
+        yield Bar(progress, total, sort=sort, doing=doing)
 
 
 def duration_words(ms: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import IO, Self
 
 import numpy as np
 
-from stream.errors import InputError
+from stream.errors import SortSpaceError
 from stream.events.columns import Columns
 from stream.replay.lines import BLOCK_BYTES
 
@@ -27,7 +27,7 @@ class Sorter:
     """Takes lines of valid events, gives them back sorted as ``--sort`` says.
 
     Runs lie in temporary files without names: they are gone with the process, however it ends, and when the sorter is
-    closed. Raises ``InputError`` when there is no room for them.
+    closed. Raises ``SortSpaceError`` when there is no room for them.
     """
 
     def __init__(self) -> None:
@@ -107,10 +107,7 @@ def _on_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        folder = tempfile.tempdir or "the temporary folder"
-        raise InputError(
-            f"can't sort on disk: {folder}: {error.strerror or error} (the environment variable TMPDIR names another)"
-        ) from error
+        raise SortSpaceError(tempfile.tempdir, error.strerror or str(error)) from error
 
 
 def up_to(events: Columns, until_ms: int | None) -> Columns:

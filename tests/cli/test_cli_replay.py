@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stream import cli as module
+from stream.cli import Failure
+from stream.commands import replay as module
+from stream.commands.outputs import Output
 from stream.engine.partition import Partition
+from stream.replay import sorting
 from tests.cli.commands import invoke, records, usage_error
 from tests.replay.replaying import DEFINITIONS, MINUTE, START, few_events, json_lines, plan_of, run, traffic, write
 
@@ -236,6 +240,17 @@ def test_what_is_read_is_not_written_over(definitions: Path, events: Path, tmp_p
     assert (definitions.read_bytes(), events.read_bytes()) == before
 
 
+def test_no_room_to_sort(monkeypatch: pytest.MonkeyPatch, definitions: Path, events: Path) -> None:
+    monkeypatch.setattr(sorting, "RUN_BYTES", 1)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    result = invoke("replay", definitions, events, "--sort")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == (
+        "segstream: can't sort on disk: /nowhere: No such file or directory "
+        "(the environment variable TMPDIR names another)"
+    )
+
+
 # --- The notice that the engine is being compiled -----------------------------------------------------------------
 
 
@@ -276,5 +291,5 @@ def test_a_failed_preparation_says_nothing_afterwards(
 
 def test_closed_standard_output(monkeypatch: pytest.MonkeyPatch, definitions: Path, events: Path) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(module._Failure, match="standard output is closed: name a file"):
-        module._Output("-")
+    with pytest.raises(Failure, match="standard output is closed: name a file"):
+        Output("-")

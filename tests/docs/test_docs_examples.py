@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
@@ -243,11 +244,15 @@ def test_commands_in_examples_exist(item: Block) -> None:
         words = line.removeprefix("$ ").replace(".venv/bin/", "").split()
         if not line.startswith("$ ") or "segstream" not in words:
             continue
-        name = words[words.index("segstream") + 1]
+        name, part, *_ = [*words[words.index("segstream") + 1 :], ""]
         if name == "--version":
             continue
         assert name in cli.commands, line
-        known = {option for parameter in cli.commands[name].params for option in parameter.opts} | {"--help"}
+        command = cli.commands[name]
+        if isinstance(command, click.Group):
+            assert part in command.commands, line
+            command = command.commands[part]
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         assert {word for word in words if word.startswith("--")} <= known, line
 
 

@@ -33,7 +33,7 @@ def test_nothing_belongs_to_one_machine(path: Path) -> None:
     for host in _ADDRESS.findall(text):
         assert host == "example.com" or host.endswith(".example.com"), host
     assert _FOLDER.findall(text) == []
-    assert _MACHINE.findall(text) == []
+    assert set(_MACHINE.findall(text)) <= {"127.0.0.1"}  # every machine calls itself so
 
 
 @each_page

@@ -15,12 +15,13 @@ import stream.cli
 from stream import contract, errors
 from stream.contract import FIELDS, KINDS, KNOWN_ACTIONS, REQUIRED_FIELDS, TOPICS, UNREAD_FIELDS, Kind
 from stream.events.reasons import Code
+from stream.kafka.topics import Bound, all_topics
 from stream.language import checker, expression_state, scope, segments, source, types, words
 from stream.language.literals import write_duration
 from stream.language.tree import ChurnModel, Definitions, Function, Literal, Segment, Type
 from stream.replay.run import rejected_line
 from tests.docs.examples import context
-from tests.docs.pages import DOCS, ROOT, blocks, code, codes, first_column, page, page_id, pages, rows_of, section
+from tests.docs.pages import ROOT, blocks, code, codes, first_column, page, page_id, pages, rows_of, section
 from tests.docs.test_docs_examples import schema
 
 
@@ -200,23 +201,46 @@ def test_every_key_of_a_rejected_line_is_described() -> None:
     assert written.keys() <= schema("rejected-line")["properties"].keys()
 
 
+# --- Kafka ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_topic_is_described_with_its_settings() -> None:
+    signs = {Bound.EXACTLY: "=", Bound.AT_LEAST: "≥", Bound.AT_MOST: "≤"}
+    shown = {name: settings for names, _, settings in rows_of("kafka", "topic") for name in codes(names)}
+    assert shown == {
+        topic.name: ", ".join(f"`{one.name}` {signs[one.bound]} {one.value}" for one in topic.settings)
+        for topic in all_topics()
+    }
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    return sorted(stream.cli.cli.commands.items())
+    """All commands by name; those of a group have its name in front."""
+    found: list[tuple[str, click.Command]] = []
+    for name, command in sorted(stream.cli.cli.commands.items()):
+        if isinstance(command, click.Group):
+            found += [(f"{name} {part}", one) for part, one in sorted(command.commands.items())]
+        else:
+            found.append((name, command))
+    return found
 
 
-def test_every_command_has_a_section_with_its_help() -> None:
-    shown = {block.text.splitlines()[0] for block in blocks(DOCS / "replay.md") if block.words == ("console", "help")}
-    for name, _ in commands():
-        assert section("replay", f"## {name}")
-        assert f"$ segstream {name} --help" in shown
+def page_of(command: str) -> str:
+    """The page with the command's help."""
+    (found,) = [
+        path.stem
+        for path in pages()
+        for block in blocks(path)
+        if block.words == ("console", "help") and block.text.startswith(f"$ segstream {command} --help\n")
+    ]
+    return found
 
 
 @pytest.mark.parametrize(("name", "command"), commands())
 def test_every_option_is_described(name: str, command: click.Command) -> None:
-    rows = re.findall(r"^\| `(--[^`]+)` \|", section("replay", f"## {name}"), re.MULTILINE)
+    rows = re.findall(r"^\| `(--[^`]+)` \|", section(page_of(name), f"## {name}"), re.MULTILINE)
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     takes = ["" if option.is_flag else f" {(option.metavar or option.type.name).upper()}" for option in options]
     assert rows == [f"{option.opts[0]}{value}" for option, value in zip(options, takes, strict=True)]

@@ -83,12 +83,12 @@ def test_merges_like_the_plain_rule(seed: int) -> None:
                 merger.set_behind(kind, behind=plain.behind[kind])
             case 3:
                 taken = merger.take(until)
-                assert ([] if taken is None else taken[0].event_id) == plain.take(until)
+                assert ([] if taken is None else taken[0].event_ids()) == plain.take(until)
                 if taken is not None:
                     columns, places = taken
                     assert len(places) == len(columns)
-                    carried = [(columns.event_id[i], value) for i, _, value in columns.traits]
-                    assert carried == [(name, name) for name in columns.event_id]
+                    carried = [(columns.event_ids()[i], value) for i, _, value in columns.trait_values()]
+                    assert carried == [(name, name) for name in columns.event_ids()]
                     for each in Kind:
                         own = places[columns.kind == each]
                         assert (np.diff(own) == 1).all()
@@ -107,11 +107,11 @@ def test_a_click_read_early_waits_for_a_purchase_that_may_be_earlier() -> None:
     merger.push(Kind.PURCHASE, decoded(Kind.PURCHASE, [(5, "purchase")]), np.array([0]))
     taken = merger.take()
     assert taken is not None
-    assert taken[0].event_id == ["purchase"]
+    assert taken[0].event_ids() == ["purchase"]
     assert merger.waiting(Kind.CLICK) == 1
     merger.set_behind(Kind.PURCHASE, behind=False)
     merger.set_behind(Kind.CLICK, behind=False)
     taken = merger.take()
     assert taken is not None
-    assert taken[0].event_id == ["click"]
+    assert taken[0].event_ids() == ["click"]
     assert merger.caught_up

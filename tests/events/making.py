@@ -11,6 +11,7 @@ import numpy as np
 
 from stream.contract import FIELDS, KNOWN_ACTIONS, FieldType, Kind
 from stream.events.columns import Columns, KindColumns, TextTest, Wanted
+from stream.events.spans import MISSING, text_of
 
 #: Fields that the tests' definitions declare, in each kind.
 DECLARED = {"score": FieldType.NUMBER, "plan": FieldType.TEXT, "paid": FieldType.BOOLEAN}
@@ -104,14 +105,30 @@ def shop_events(n: int, seed: int) -> list[bytes]:
     return lines
 
 
+def texts_in(columns: Columns) -> list[list[str | None]]:
+    """The texts of a batch, (text_rows, n); None where one is missing."""
+    view = memoryview(columns.data)  # type: ignore[arg-type]  # an array is a buffer
+    return [[None if span == MISSING else text_of(view, span) for span in row] for row in columns.texts.tolist()]
+
+
 def same(a: Columns, b: Columns) -> bool:
     """Whether two batches hold the same events, bit by bit (one NaN is as good as another)."""
-    arrays = ("kind", "time_ms", "event_hash", "order_hash", "tests", "hashes", "source")
+    arrays = (
+        "kind",
+        "time_ms",
+        "event_hash",
+        "order_hash",
+        "customer_hash",
+        "tests",
+        "hashes",
+        "text_hashes",
+        "source",
+    )
     return (
         all(np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays)
         and all(getattr(a, name).dtype == getattr(b, name).dtype for name in (*arrays, "numbers"))
         and np.array_equal(a.numbers, b.numbers, equal_nan=True)
         and np.array_equal(np.signbit(a.numbers), np.signbit(b.numbers))
-        and (a.customer, a.event_id, a.texts) == (b.customer, b.event_id, b.texts)
-        and [(i, j, type(v), v) for i, j, v in a.traits] == [(i, j, type(v), v) for i, j, v in b.traits]
+        and (a.customers(), a.event_ids(), texts_in(a)) == (b.customers(), b.event_ids(), texts_in(b))
+        and [(i, j, type(v), v) for i, j, v in a.trait_values()] == [(i, j, type(v), v) for i, j, v in b.trait_values()]
     )

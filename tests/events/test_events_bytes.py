@@ -1,19 +1,18 @@
-"""What must hold of the bytes: UTF-8, RFC 8259, nesting; and what msgspec does and does not check, pinned down."""
+"""What must hold of the bytes: UTF-8, RFC 8259, nesting; and what numbers and escapes say."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import random
 
-import msgspec
 import pytest
 
-from stream.contract import Kind
-from stream.events.columns import Wanted
+from stream.contract import NUMBER_LIMIT, Kind, hash64
+from stream.events.columns import KindColumns, Wanted
 from stream.events.decoder import Decoder
-from stream.events.guards import nesting
+from stream.events.nesting import nesting
 from stream.events.reasons import Code
-from tests.events.making import everything, message, plain, some
+from tests.events.making import everything, message, plain, some, texts_in
 
 GOOD = message(Kind.CLICK)
 
@@ -141,72 +140,53 @@ def test_pretty_printed_messages_are_read_with_the_others() -> None:
     assert columns.source.tolist() == list(range(36))
 
 
-class Seen(msgspec.Struct):
-    """What a Struct of ours looks like to msgspec."""
-
-    a: int = 0
-
-
-def test_msgspec_lets_bad_utf8_pass_where_it_does_not_look() -> None:
-    for value in (b'"\xff"', b'"\xed\xa0\x80"', b'{"\xc0\x80":1}'):
-        assert msgspec.json.decode(b'{"other":' + value + b"}", type=Seen) == Seen()
-    assert msgspec.json.decode(b'{"\xff":1}', type=Seen) == Seen()
-    with pytest.raises(UnicodeDecodeError):
-        msgspec.json.decode(b'"\xff"', type=str)
-
-
-def test_msgspec_checks_syntax_and_surrogates_where_it_does_not_look() -> None:
-    for value, code in VALUES:
-        if code in (Code.NOT_JSON, Code.LONE_SURROGATE):
-            with pytest.raises(msgspec.DecodeError):
-                msgspec.json.decode(b'{"other":' + value + b"}", type=Seen)
-
-
-def test_msgspec_lines_need_no_newlines_between() -> None:
-    lines = msgspec.json.Decoder(Seen)
-    for text in (b'{"a":1} {"a":2}', b'{"a":1}{"a":2}', b'\n{"a":1}\n\n\r\n{"a":\n2}\n'):
-        assert lines.decode_lines(text) == [Seen(1), Seen(2)]
-
-
-def test_msgspec_ends_in_recursion_errors() -> None:
-    with pytest.raises(RecursionError):
-        msgspec.json.decode(b'{"other":' + b"[" * 100_000, type=Seen)
-
-
-def test_msgspec_checks_every_copy_of_a_key_and_keeps_the_last() -> None:
-    assert msgspec.json.decode(b'{"a":1,"\\u0061":2}', type=Seen) == Seen(2)
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(b'{"a":null,"a":2}', type=Seen)
-
-
-def test_msgspec_takes_numbers_as_they_are_written() -> None:
-    decimals: Any = msgspec.json.Decoder(float)
-    for text in (
-        "0.1",
-        "1e11",
-        "100000000000.00001",
-        "2.2250738585072011e-308",
-        "9007199254740993",
-        "1e23",
-        "8.5e-320",
-    ):
-        assert decimals.decode(text.encode()) == float(text)
-    with pytest.raises(msgspec.ValidationError):
-        decimals.decode(b"1e400")
-    for text in ("1.0", "1e3", "true", '"1"'):
-        with pytest.raises(msgspec.ValidationError):
-            msgspec.json.decode(text.encode(), type=int)
-
-
-def test_msgspec_loses_exponents_of_six_digits_and_we_do_not() -> None:
-    text = b"0." + b"0" * 100_004 + b"1e100005"
-    assert float(text) == 1
-    assert msgspec.json.decode(text, type=float) == 0
-    for filler in (0, 40):
-        lines = [GOOD] * filler + [GOOD[:-1] + b',"price":' + text + b"}"]
-        columns, rejections = Decoder(some()).decode(Kind.CLICK, lines)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0", "-0", "-0.0", "1", "12.50", "0.1", "1e2", "1E-2", "123456789012345", "1234567890.12345",
+        "99999999999.9999",
+        "100000000000.00001", "2.2250738585072011e-308", "0.3000000000000000444", "1e23", "8.5e-320", "1e-400",
+        "0." + "0" * 30 + "1", "0." + "0" * 22 + "7", "0000000000000001"[15:], "0." + "0" * 100_004 + "1e100005",
+        "9007199254740993e-5", "-99999999999.99999", "7.0000000000000001",
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_python_reads_them(text: str) -> None:
+    columns, rejections = Decoder(some()).decode(Kind.CLICK, [GOOD[:-1] + b',"price":' + text.encode() + b"}"] * 2)
+    if abs(float(text)) > NUMBER_LIMIT:
+        assert [r.code for r in rejections] == [Code.OUT_OF_RANGE] * 2
+    else:
         assert not rejections
-        assert columns.numbers[0, -1] == 1
+        assert columns.numbers[0].tolist() == [float(text) + 0.0] * 2
+
+
+def test_random_numbers_are_read_as_python_reads_them() -> None:
+    draw = random.Random(5)
+    texts = []
+    for _ in range(5_000):
+        digits = "".join(draw.choices("0123456789", k=draw.randrange(1, 22))).lstrip("0") or "0"
+        cut = draw.randrange(len(digits) + 1)
+        text = (digits[:cut] or "0") + ("." + digits[cut:] if cut < len(digits) else "")
+        texts.append(draw.choice(["", "-"]) + text + draw.choice(["", "", f"e{draw.randrange(-30, 12)}"]))
+    texts = [text for text in texts if abs(float(text)) <= NUMBER_LIMIT]
+    assert len(texts) > 2_000
+    columns, rejections = Decoder(some()).decode(
+        Kind.CLICK, [GOOD[:-1] + b',"price":' + text.encode() + b"}" for text in texts]
+    )
+    assert not rejections
+    assert columns.numbers[0].tolist() == [float(text) + 0.0 for text in texts]
+
+
+def test_escapes_say_what_python_reads() -> None:
+    draw = random.Random(6)
+    pieces = ["a", "é", "本", "😀", '\\"', "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\\u0000", "\\u00e9",
+              "\\u672C", "\\uD83D\\ude00", "\x7f", " " * 9]  # fmt: skip
+    texts = ["".join(draw.choices(pieces, k=draw.randrange(12))) for _ in range(500)]
+    lines = [f'{{"c\\u0061tegory":"{text}",'.encode() + GOOD[1:] for text in texts]
+    wanted = Wanted({Kind.CLICK: KindColumns(texts=("category",), hashes=("category",))})
+    columns, rejections = Decoder(wanted).decode(Kind.CLICK, lines)
+    assert not rejections
+    assert texts_in(columns) == [[json.loads(f'"{text}"') for text in texts]]
+    assert columns.hashes[0].tolist() == [hash64(json.loads(f'"{text}"')) for text in texts]
 
 
 def test_duplicates_of_type_where_kinds_are_mixed() -> None:

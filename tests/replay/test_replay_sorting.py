@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.errors import InputError
+from stream.errors import InputError, SortSpaceError
 from stream.events.decoder import Decoder
 from stream.instants import parse_time
 from stream.replay import sorting
@@ -141,10 +142,31 @@ def test_temporary_files_go_when_reading_fails(
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sorting, "RUN_BYTES", 1)
     path = write(tmp_path / "e.jsonl", shuffled(1))
-    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    with pytest.raises(InputError, match=r"can't sort on disk: /nowhere: No such file or directory \(.*TMPDIR"):
-        run([path], sort=True)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b", buffering=1_000))  # noqa: SIM115
-    with pytest.raises(InputError, match="can't sort on disk: .*: No space left on device"):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SortSpaceError) as caught:
         run([path], sort=True)
-    gc.collect()
+    assert caught.value.folder == str(tmp_path)
+    assert str(caught.value) == (
+        f"can't sort on disk: {tmp_path}: No space left on device (the environment variable TMPDIR names another)"
+    )
+    gc.collect()  # closes the file; what it could not write is no complaint
+
+
+def test_a_missing_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorting, "RUN_BYTES", 1)
+    path = write(tmp_path / "e.jsonl", shuffled(1))
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(SortSpaceError, match=r"can't sort on disk: /nowhere: No such file or directory \(.*TMPDIR"):
+        run([path], sort=True)
+
+
+def test_no_folder_for_temporary_files_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_will_do(**_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(sorting, "RUN_BYTES", 1)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "TemporaryFile", none_will_do)
+    with pytest.raises(SortSpaceError, match="can't sort on disk: the temporary folder: No usable temporary directory"):
+        run([write(tmp_path / "e.jsonl", shuffled(1))], sort=True)

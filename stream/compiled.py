@@ -35,7 +35,7 @@ def _cache_directory() -> str | None:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([*here.glob("*.py"), here.parent / "contract.py"]):
+    for source in sorted([*here.glob("*.py"), *here.glob("engine/*.py"), *here.glob("events/*.py")]):
         digest.update(source.read_bytes())
     name = f"kernel-{digest.hexdigest()[:16]}"
     for base in _cache_bases(here):

@@ -1,0 +1,34 @@
+"""The definitions file that a command is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.cli import Failure
+
+if TYPE_CHECKING:
+    from stream.language.checker import Checked
+
+#: The language takes a sixteenth of this at most, so of more there is no need to read.
+_BYTES_MAX = 16 << 20
+
+#: Adds the argument DEFINITIONS to a command.
+definitions_argument = click.argument("definitions", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def checked_file(definitions: Path) -> Checked:
+    """What the check finds in the file: its problems and, where none is an error, its meaning."""
+    from stream.language.checker import check as check_definitions
+
+    try:
+        with definitions.open("rb") as file:
+            text = file.read(_BYTES_MAX)
+    except OSError as error:
+        raise Failure(f"{definitions}: can't be read: {error.strerror}") from error
+    if len(text) == _BYTES_MAX:
+        # It may have been cut within a character. The check refuses it for its length.
+        text = text.decode("utf-8", "replace").encode()
+    return check_definitions(text, str(definitions))

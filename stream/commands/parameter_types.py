@@ -1,0 +1,57 @@
+"""What options take besides texts, numbers and paths: instants, counts and shares."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import click
+
+
+class Instant(click.ParamType):
+    """An instant: RFC 3339 text, or milliseconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from stream.instants import parse_time
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class Count(click.ParamType):
+    """A whole number above zero; 1k, 20M and 1_000 pass too."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = value.replace("_", "").replace(",", "")
+        scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+        digits = text[:-1] if scale > 1 else text
+        # No count has as many digits as int() refuses in another way.
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 100 or int(digits) == 0:
+            self.fail(f"{value!r} is not a whole number above zero (such as 5000, 20k or 1M)", param, ctx)
+        return int(digits) * scale
+
+
+class Share(click.ParamType):
+    """A share from 0 to 1; 5% passes too."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        share = -1.0
+        with contextlib.suppress(ValueError):
+            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share from 0 to 1 (such as 0.05 or 5%)", param, ctx)
+        return share

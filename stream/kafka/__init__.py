@@ -1,0 +1,1 @@
+"""Kafka: the topics and their settings, sending events, reading changes."""
