@@ -30,13 +30,11 @@ BACKSLASH: Final = 0x5C
 SHORT: Final = 128
 
 
-@inner
-def byte_at(data: Bytes, at: int) -> int:
-    """The byte at ``at``."""
-    return np.int64(data[at])
-
-
 if config.DISABLE_JIT:
+
+    def byte_at(data: Bytes, at: int) -> int:
+        """The byte at ``at``."""
+        return int(data[at])
 
     def word_at(data: Bytes, at: int) -> int:
         """The eight bytes from ``at``, the first one lowest, as a signed integer."""
@@ -76,6 +74,15 @@ else:
             return _unaligned(context, builder, signature, arguments, 64)
 
         return uint64(data, int64), generate
+
+    @as_intrinsic
+    def byte_at(context: Any, data: Any, at: Any) -> Any:
+        """The byte at ``at``: as ``data[at]``, without asking whether ``at`` counts from the end."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.zext(_unaligned(context, builder, signature, arguments, 8), ir.IntType(64))
+
+        return int64(data, int64), generate
 
     @as_intrinsic
     def _load32(context: Any, data: Any, at: Any) -> Any:

@@ -75,7 +75,7 @@ def _find(plan: Ints, literals: Bytes, data: Bytes, at: int, size: int) -> int:
 @inner
 def _is_same(data: Bytes, at: int, literals: Bytes, start: int, size: int) -> bool:
     for i in range(size):
-        if data[at + i] != literals[start + i]:
+        if byte_at(data, at + i) != literals[start + i]:
             return False
     return True
 
@@ -114,9 +114,15 @@ def _days(year: int, month: int, day: int) -> int:
 @pasted
 def _instant(data: Bytes, at: int, end: int) -> int:
     """Milliseconds since the epoch that the RFC 3339 text ``data[at:end]`` says; below 0 when it says none."""
-    if end - at < 20 or data[at + 4] != 0x2D or data[at + 7] != 0x2D or data[at + 13] != 0x3A or data[at + 16] != 0x3A:
+    if (
+        end - at < 20
+        or byte_at(data, at + 4) != 0x2D
+        or byte_at(data, at + 7) != 0x2D
+        or byte_at(data, at + 13) != 0x3A
+        or byte_at(data, at + 16) != 0x3A
+    ):
         return -1
-    if data[at + 10] | 0x20 != 0x74:
+    if byte_at(data, at + 10) | 0x20 != 0x74:
         return -1
     hour, minute, second = _digits(data, at + 11, 2), _digits(data, at + 14, 2), _digits(data, at + 17, 2)
     days = _days(_digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2))
@@ -124,26 +130,26 @@ def _instant(data: Bytes, at: int, end: int) -> int:
         return -1
     ms = days * _DAY_MS + hour * _HOUR_MS + minute * _MINUTE_MS + second * _SECOND_MS
     at += 19
-    if data[at] == 0x2E:
+    if byte_at(data, at) == 0x2E:
         at += 1
         scale, first = 100, at
-        while 0x30 <= data[at] <= 0x39:
+        while 0x30 <= byte_at(data, at) <= 0x39:
             ms += (byte_at(data, at) - 0x30) * scale
             scale //= 10
             at += 1
         if at == first:
             return -1
-    if data[at] | 0x20 == 0x7A:
+    if byte_at(data, at) | 0x20 == 0x7A:
         return ms if at + 1 == end else -1
-    if end - at != 6 or data[at + 3] != 0x3A:
+    if end - at != 6 or byte_at(data, at + 3) != 0x3A:
         return -1
     hour, minute = _digits(data, at + 1, 2), _digits(data, at + 4, 2)
     if hour < 0 or minute < 0 or hour > 23 or minute > 59:
         return -1
     offset = hour * _HOUR_MS + minute * _MINUTE_MS
-    if data[at] == 0x2B:
+    if byte_at(data, at) == 0x2B:
         return ms - offset
-    return ms + offset if data[at] == 0x2D else -1
+    return ms + offset if byte_at(data, at) == 0x2D else -1
 
 
 @pasted
@@ -159,7 +165,7 @@ def _characters(data: Bytes, start: int, end: int) -> int:
     """How many characters a text has: all its bytes but those that continue one."""
     count = 0
     for i in range(start, end):
-        if data[i] & 0xC0 != 0x80:
+        if byte_at(data, i) & 0xC0 != 0x80:
             count += 1
     return count
 
@@ -171,13 +177,13 @@ def _has_form(plan: Ints, data: Bytes, form: int, start: int, end: int, word: in
         return word != sl.NONE and plan[word + sl.W_EMAIL_ACTION] == 1
     if form == sl.CURRENCY:
         for i in range(start, end):
-            if data[i] < 0x41 or data[i] > 0x5A:
+            if byte_at(data, i) < 0x41 or byte_at(data, i) > 0x5A:
                 return False
         return end - start == 3
-    if end - start > 64 or data[start] < 0x61 or data[start] > 0x7A:
+    if end - start > 64 or byte_at(data, start) < 0x61 or byte_at(data, start) > 0x7A:
         return False
     for i in range(start, end):
-        byte = data[i]
+        byte = byte_at(data, i)
         if not (0x61 <= byte <= 0x7A or 0x30 <= byte <= 0x39 or byte == 0x5F):
             return False
     return True
@@ -211,16 +217,16 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
     """
     stack = plan[sl.P_KEYS] * sl.K_COLUMNS
     at = after_space(data, at)
-    if data[at] != _OPEN_BRACE:
+    if byte_at(data, at) != _OPEN_BRACE:
         return js.BAD
     at = after_space(data, at + 1)
-    if data[at] == _CLOSE_BRACE:
+    if byte_at(data, at) == _CLOSE_BRACE:
         return after_space(data, at + 1)
     while True:
-        if data[at] != _QUOTE:
+        if byte_at(data, at) != _QUOTE:
             return js.BAD
         end = close = next_mark(data, at + 1)
-        if data[end] != _QUOTE:
+        if byte_at(data, end) != _QUOTE:
             close = end_of_text(data, end)
             if close >= 0:
                 end = js.unescaped(data, at + 1, close, js.WRITE)
@@ -230,7 +236,7 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
         if key != sl.NONE:
             key = plan[key + sl.W_KEY]
         at = after_space(data, close + 1)
-        if data[at] != _COLON:
+        if byte_at(data, at) != _COLON:
             return js.BAD
         at = after_space(data, at + 1)
         type_, start = js.type_at(data, at), at
@@ -238,7 +244,7 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
             start = at + 1
             end = next_mark(data, start)
             at = end + 1
-            if data[end] != _QUOTE:
+            if byte_at(data, end) != _QUOTE:
                 end = end_of_text(data, end)
                 at = end + 1
                 if end >= 0:
@@ -264,9 +270,9 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
             work[token + sl.K_START] = start
             work[token + sl.K_END] = end
         at = after_space(data, at)
-        if data[at] == _COMMA:
+        if byte_at(data, at) == _COMMA:
             at = after_space(data, at + 1)
-        elif data[at] == _CLOSE_BRACE:
+        elif byte_at(data, at) == _CLOSE_BRACE:
             return after_space(data, at + 1)
         else:
             return js.BAD
@@ -320,7 +326,7 @@ def _fill(
                 room.numbers[row, n] = number + 0.0
         elif type_ == js.BOOLEAN:
             if row != sl.NONE:
-                room.numbers[row, n] = 1.0 if data[start] == 0x74 else 0.0
+                room.numbers[row, n] = 1.0 if byte_at(data, start) == 0x74 else 0.0
         else:
             size = end - start
             if size < plan[field + sl.F_LEAST]:
@@ -362,7 +368,7 @@ def _traits(
     found = plan[sl.P_KEYS] * sl.K_COLUMNS + NESTING_LIMIT
     stack = plan[sl.P_KEYS] * sl.K_COLUMNS
     at = after_space(data, at + 1)
-    while data[at] != _CLOSE_BRACE:
+    while byte_at(data, at) != _CLOSE_BRACE:
         close = end_of_text(data, at + 1)
         end = js.unescaped(data, at + 1, close, js.WRITE)
         trait = _find(plan, literals, data, at + 1, end - at - 1)
@@ -379,7 +385,7 @@ def _traits(
             work[token + sl.K_START] = at
             work[token + sl.K_END] = end
         at = after_space(data, end)
-        if data[at] == _COMMA:
+        if byte_at(data, at) == _COMMA:
             at = after_space(data, at + 1)
     for trait in range(count):
         token = found + trait * sl.K_COLUMNS
@@ -393,7 +399,7 @@ def _traits(
                 continue
             value = as_word(number)
         elif type_ == js.BOOLEAN:
-            value = as_word(1.0 if data[start] == 0x74 else 0.0)
+            value = as_word(1.0 if byte_at(data, start) == 0x74 else 0.0)
         elif type_ == js.TEXT:
             end = js.unescaped(data, start + 1, end - 1, js.WRITE)
             if end - start - 1 > TEXT_LENGTH and _characters(data, start + 1, end) > TEXT_LENGTH:

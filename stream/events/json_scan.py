@@ -46,7 +46,12 @@ _EXACT_DIGITS = 15
 @inner
 def after_space(data: Bytes, at: int) -> int:
     """The first place from ``at`` on that is no white space."""
-    while data[at] == _SPACE or data[at] == _NEWLINE or data[at] == _RETURN or data[at] == _TAB:
+    while (
+        byte_at(data, at) == _SPACE
+        or byte_at(data, at) == _NEWLINE
+        or byte_at(data, at) == _RETURN
+        or byte_at(data, at) == _TAB
+    ):
         at += 1
     return at
 
@@ -61,9 +66,9 @@ def end_of_text(data: Bytes, at: int) -> int:
     """The place of the quote that ends the text whose first byte is at ``at``; its escapes are not looked at."""
     while True:
         at = next_mark(data, at)
-        if data[at] == QUOTE:
+        if byte_at(data, at) == QUOTE:
             return at
-        if data[at] != BACKSLASH:
+        if byte_at(data, at) != BACKSLASH:
             return BAD
         at += 2
 
@@ -71,28 +76,28 @@ def end_of_text(data: Bytes, at: int) -> int:
 @inner
 def end_of_number(data: Bytes, at: int) -> int:
     """The place behind the number that starts at ``at``."""
-    if data[at] == _MINUS:
+    if byte_at(data, at) == _MINUS:
         at += 1
-    if data[at] == _ZERO:
+    if byte_at(data, at) == _ZERO:
         at += 1
-    elif _is_digit(data[at]):
-        while _is_digit(data[at]):
+    elif _is_digit(byte_at(data, at)):
+        while _is_digit(byte_at(data, at)):
             at += 1
     else:
         return BAD
-    if data[at] == _DOT:
+    if byte_at(data, at) == _DOT:
         at += 1
-        if not _is_digit(data[at]):
+        if not _is_digit(byte_at(data, at)):
             return BAD
-        while _is_digit(data[at]):
+        while _is_digit(byte_at(data, at)):
             at += 1
-    if data[at] == _SMALL_E or data[at] == _E:
+    if byte_at(data, at) == _SMALL_E or byte_at(data, at) == _E:
         at += 1
-        if data[at] == _PLUS or data[at] == _MINUS:
+        if byte_at(data, at) == _PLUS or byte_at(data, at) == _MINUS:
             at += 1
-        if not _is_digit(data[at]):
+        if not _is_digit(byte_at(data, at)):
             return BAD
-        while _is_digit(data[at]):
+        while _is_digit(byte_at(data, at)):
             at += 1
     return at
 
@@ -100,19 +105,28 @@ def end_of_number(data: Bytes, at: int) -> int:
 @inner
 def end_of_word(data: Bytes, at: int) -> int:
     """The place behind ``null``, ``true`` or ``false``."""
-    if data[at] == _N:
-        good = data[at + 1] == _U and data[at + 2] == 0x6C and data[at + 3] == 0x6C
+    if byte_at(data, at) == _N:
+        good = byte_at(data, at + 1) == _U and byte_at(data, at + 2) == 0x6C and byte_at(data, at + 3) == 0x6C
         return at + 4 if good else BAD
-    if data[at] == _T:
-        return at + 4 if data[at + 1] == 0x72 and data[at + 2] == _U and data[at + 3] == _SMALL_E else BAD
-    good = data[at + 1] == 0x61 and data[at + 2] == 0x6C and data[at + 3] == 0x73 and data[at + 4] == _SMALL_E
-    return at + 5 if data[at] == _F and good else BAD
+    if byte_at(data, at) == _T:
+        return (
+            at + 4
+            if byte_at(data, at + 1) == 0x72 and byte_at(data, at + 2) == _U and byte_at(data, at + 3) == _SMALL_E
+            else BAD
+        )
+    good = (
+        byte_at(data, at + 1) == 0x61
+        and byte_at(data, at + 2) == 0x6C
+        and byte_at(data, at + 3) == 0x73
+        and byte_at(data, at + 4) == _SMALL_E
+    )
+    return at + 5 if byte_at(data, at) == _F and good else BAD
 
 
 @inner
 def type_at(data: Bytes, at: int) -> int:
     """What the value at ``at`` is if it is any."""
-    byte = data[at]
+    byte = byte_at(data, at)
     if byte == QUOTE:
         return TEXT
     if byte == _MINUS or _is_digit(byte):
@@ -165,21 +179,21 @@ def unescaped(data: Bytes, at: int, end: int, write: int) -> int:
     """
     out = at
     while at < end:
-        byte = data[at]
+        byte = byte_at(data, at)
         if byte != BACKSLASH:
             if write == WRITE:
                 data[out] = byte
             out += 1
             at += 1
             continue
-        if data[at + 1] != _U:
+        if byte_at(data, at + 1) != _U:
             character = _simple_escape(byte_at(data, at + 1))
             at += 2
         else:
             character = _hex_digits(data, at + 2)
             at += 6
             if 0xD800 <= character < 0xDC00:
-                if at + 6 > end or data[at] != BACKSLASH or data[at + 1] != _U:
+                if at + 6 > end or byte_at(data, at) != BACKSLASH or byte_at(data, at + 1) != _U:
                     return BAD
                 low = _hex_digits(data, at + 2)
                 if not 0xDC00 <= low < 0xE000:
@@ -215,7 +229,7 @@ def end_of_value(data: Bytes, stack: Ints, first: int, at: int) -> int:
             stack[first + depth] = byte
             depth += 1
             at = after_space(data, at + 1)
-            if data[at] != byte + 2:  # which closes it
+            if byte_at(data, at) != byte + 2:  # which closes it
                 if byte == _OPEN_BRACE:
                     at = after_key(data, at)
                     if at < 0:
@@ -234,14 +248,14 @@ def end_of_value(data: Bytes, stack: Ints, first: int, at: int) -> int:
                 return BAD
         while depth > 1:
             at = after_space(data, at)
-            if data[at] == _COMMA:
+            if byte_at(data, at) == _COMMA:
                 at = after_space(data, at + 1)
                 if stack[first + depth - 1] == _OPEN_BRACE:
                     at = after_key(data, at)
                     if at < 0:
                         return BAD
                 break
-            if data[at] != stack[first + depth - 1] + 2:
+            if byte_at(data, at) != stack[first + depth - 1] + 2:
                 return BAD
             depth -= 1
             at += 1
@@ -252,13 +266,13 @@ def end_of_value(data: Bytes, stack: Ints, first: int, at: int) -> int:
 @inner
 def after_key(data: Bytes, at: int) -> int:
     """The place of the value that belongs to the key at ``at``."""
-    if data[at] != QUOTE:
+    if byte_at(data, at) != QUOTE:
         return BAD
     end = end_of_text(data, at + 1)
     if end < 0 or unescaped(data, at + 1, end, CHECK) < 0:
         return BAD
     at = after_space(data, end + 1)
-    return after_space(data, at + 1) if data[at] == _COLON else BAD
+    return after_space(data, at + 1) if byte_at(data, at) == _COLON else BAD
 
 
 @inner
@@ -269,7 +283,7 @@ def number_at(data: Bytes, at: int, end: int) -> float:
     (W. Clinger, How to Read Floating Point Numbers Accurately, 1990). All others take the C library's way.
     """
     place = at
-    is_negative = data[place] == _MINUS
+    is_negative = byte_at(data, place) == _MINUS
     if is_negative:
         place += 1
     digits = scale = 0

@@ -55,7 +55,8 @@ def replay(
         applied = partition.apply(events)
         summary.count_events(events, applied.status)
         emit(applied.changes)
-    emit(partition.advance(partition.latest_ms if until_ms is None else until_ms))
+    for changes in partition.advance_in_groups(partition.latest_ms if until_ms is None else until_ms):
+        emit(changes)
     summary.customers = len(partition.profiles)
     for segment, members in zip(summary.segments, partition.members().values(), strict=True):
         segment.members = members

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stream.engine import opcodes as op
+from stream.engine import partition as partition_module
 from stream.engine.kernel import FIRST_BLOCK, place_of
 from stream.engine.partition import Clock, Partition
 from tests import strategies
@@ -179,6 +180,20 @@ def test_the_scan_finds_the_timers_that_are_due() -> None:
     assert [record["customer_id"] for record in fired.records] == [f"customer {n}" for n in range(11) if n != 3]
     assert len(profiles.due_by(HOUR + 10 * MINUTE)) == 0  # what has fired is not due any more
     assert len(partition.advance(HOUR + 10 * MINUTE)) == 0
+
+
+def test_timers_fire_in_groups_as_these_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition_module, "_ROWS_AT_ONCE", 4)
+    definitions = file(s="since(last(click)) >= 1h")
+    partition = Partition(plan_of(definitions))
+    lane = Driver(definitions).lanes[0]
+    partition.apply(lane.columns([click(f"e{n}", n, f"customer {n}") for n in range(10)]))
+    groups = partition.advance_in_groups(DAY)
+    assert partition.stream_ms == DAY
+    assert [change["customer_id"] for change in next(groups).records] == [f"customer {n}" for n in range(4)]
+    assert len(partition.profiles.due_by(DAY)) == 6  # what was not asked for stays due
+    assert [len(group) for group in groups] == [4, 2]
+    assert len(partition.profiles.due_by(DAY)) == 0
 
 
 def test_members_of_every_segment() -> None:
