@@ -33,7 +33,7 @@ from stream.simulate import Simulation
 
 ROOT = Path(__file__).parent.parent
 READY = ROOT / "stream" / "segments.yaml"
-BATCH = 2_000
+BATCH = 5_000
 DAY_MS = 86_400_000
 
 

@@ -115,24 +115,5 @@ def format_instants(instants_ms: npt.NDArray[np.int64]) -> list[str]:
     """`format_instant` of each of ``n`` instants, (n,) in milliseconds. Raises `ValueError` if any is out of range."""
     if instants_ms.size and not 0 <= int(instants_ms.min()) <= int(instants_ms.max()) <= LAST_INSTANT:
         raise ValueError("an instant lies outside the years 1970 to 9999")
-    days, rest = np.divmod(instants_ms, _DAY_MS)
-    minutes, rest = np.divmod(rest, _MINUTE_MS)
-    seconds, milliseconds = np.divmod(rest, _SECOND_MS)
-    parts = zip(days.tolist(), minutes.tolist(), seconds.tolist(), milliseconds.tolist(), strict=True)
-    return [_DATES[day] + _MINUTES[minute] + _SECONDS[second] + _MILLISECONDS[ms] for day, minute, second, ms in parts]
-
-
-class _Dates(dict[int, str]):
-    """Days as text, by their number; those that were asked for are remembered, up to a limit."""
-
-    def __missing__(self, day: int) -> str:
-        if len(self) >= _DAYS_KEPT:
-            self.clear()
-        self[day] = text = datetime.date.fromordinal(_EPOCH_ORDINAL + day).isoformat()
-        return text
-
-
-_DATES = _Dates()
-_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440)]
-_SECONDS = [f"{second:02}." for second in range(60)]
-_MILLISECONDS = [f"{ms:03}Z" for ms in range(1000)]
+    texts: list[str] = np.datetime_as_string(instants_ms.astype("datetime64[ms]"), unit="ms", timezone="UTC").tolist()
+    return texts

@@ -17,8 +17,7 @@ from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import NO_COLUMNS, Columns
-from stream.events.scan_layout import TRAIT_EVENT, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
-from stream.events.spans import make_spans, present_texts
+from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
 
 Ints = npt.NDArray[np.int64]
 
@@ -181,7 +180,7 @@ class Partition:
         types, values = traits[:, TRAIT_TYPE].copy(), traits[:, TRAIT_VALUE].copy()
         values[types == op.T_NULL] = op.NONE
         of_texts = types == op.T_TEXT
-        values[of_texts] = pool.codes(*make_spans(present_texts(batch.data, values[of_texts])))
+        values[of_texts] = pool.codes(batch.data, values[of_texts], traits[of_texts, TRAIT_HASH].view(np.uint64))
         return kernel.Events(
             kind=batch.kind,
             time_ms=batch.time_ms,

@@ -59,6 +59,10 @@ class Profiles:
         """The customer's row, or None."""
         return self._customers.find(customer)
 
+    def find_all(self, customers: Sequence[str]) -> Ints:
+        """The rows of ``customers`` (n,), -1 for one who is not known."""
+        return self._customers.find_texts(customers)
+
     def customer(self, row: int) -> str:
         """The id of the customer that has ``row``."""
         return self._customers.text(row)

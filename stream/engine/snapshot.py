@@ -70,10 +70,11 @@ class RowCodec:
 
     def encode(self, customers: Sequence[str]) -> list[bytes]:
         """The rows of ``customers`` as bytes; raises ``KeyError`` for one that there is no row of."""
-        found = [self._profiles.find(customer) for customer in customers]
-        rows = np.array([_known(row, customer) for row, customer in zip(found, customers, strict=True)], dtype=np.int64)
-        if not len(rows):
+        if not customers:
             return []
+        rows = self._profiles.find_all(customers)
+        if rows.min() < 0:
+            raise KeyError(customers[int(rows.argmin())])
         kept = self._layout.kept_words
         words = self._profiles.gather(rows)
         wire = np.empty((len(rows), _PREFIX_WORDS + kept), dtype="<i8")
@@ -169,12 +170,6 @@ class RowCodec:
     def known_parts(self, snapshot: Snapshot) -> list[frozenset[str]]:
         """The names of the parts that the snapshot's rows have, a set for each layout in use."""
         return [frozenset(_layout(snapshot, layout_id).by_key()) for layout_id in _by_layout(snapshot)]
-
-
-def _known(row: int | None, customer: str) -> int:
-    if row is None:
-        raise KeyError(customer)
-    return row
 
 
 def _text_parts(layout: Layout) -> list[tuple[int, bool]]:

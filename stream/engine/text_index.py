@@ -79,6 +79,28 @@ def _take(
 
 
 @compiled
+def _find(
+    slots: Numbers, hashes: Ints, spans: Ints, arena: Bytes, data: Bytes, wanted: Ints, wanted_hashes: Ints, out: Ints
+) -> None:
+    """The numbers of the texts ``wanted``, -1 for one that has none."""
+    last = slots.shape[0] - 1
+    for i in range(wanted.shape[0]):
+        out[i] = -1
+        span, hash_ = wanted[i], wanted_hashes[i]
+        if span == MISSING:
+            continue
+        slot = hash_ & last
+        while slots[slot] != 0:
+            number = np.int64(slots[slot]) - 1
+            if hashes[number] == hash_:
+                known, size = spans[number], span & SIZE_MASK
+                if known & SIZE_MASK == size and _is_equal(data, span >> SIZE_BITS, arena, known >> SIZE_BITS, size):
+                    out[i] = number
+                    break
+            slot = slot + 1 & last
+
+
+@compiled
 def _fill(slots: Numbers, hashes: Ints, spans: Ints, used: int) -> None:
     """Puts all numbers in use into empty slots."""
     last = slots.shape[0] - 1
@@ -131,6 +153,13 @@ class TextIndex:
     def take_texts(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
         """`take` for texts."""
         return self.take(*make_spans(texts))
+
+    def find_texts(self, texts: Sequence[str]) -> Ints:
+        """The numbers of ``n`` texts, (n,), -1 for one that has none."""
+        data, spans, hashes = make_spans(texts)
+        out = np.empty(len(spans), np.int64)
+        _find(self._slots, self._hashes, self._spans, self._arena, data, spans, hashes.view(np.int64), out)
+        return out
 
     def find(self, text: str) -> int | None:
         """The number of a text, or None."""

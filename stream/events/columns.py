@@ -132,7 +132,7 @@ class Columns:
         values: list[tuple[int, int, float | str | bool | None]] = []
         numbers = self.traits[:, TRAIT_VALUE].copy().view(np.float64)
         view = memoryview(self.data)  # type: ignore[arg-type]  # an array is a buffer
-        for (event, trait, type_, word), number in zip(self.traits.tolist(), numbers.tolist(), strict=True):
+        for (event, trait, type_, word, _), number in zip(self.traits.tolist(), numbers.tolist(), strict=True):
             value: float | str | bool | None = None
             if type_ == TEXT:
                 value = text_of(view, word)

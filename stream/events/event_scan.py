@@ -356,6 +356,16 @@ def _fill(
     return True
 
 
+@inner
+def _short_hash(data: Bytes, span: int) -> int:
+    """The hash of a text, 1 in the place of 0; 0 when it is too long to be hashed here."""
+    size = span & SIZE_MASK
+    if size > SHORT:
+        return 0
+    hash_ = short_hash(data, span >> SIZE_BITS, size)
+    return hash_ if hash_ != 0 else 1
+
+
 @pasted
 def _traits(
     plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp: int, traits: Ints, n: int, used: int
@@ -392,7 +402,7 @@ def _traits(
         if work[token + sl.K_STAMP] != stamp:
             continue
         type_, start, end = work[token + sl.K_TYPE], work[token + sl.K_START], work[token + sl.K_END]
-        value = 0
+        value = hash_ = 0
         if type_ == js.NUMBER:
             number = number_at(data, start, end) + 0.0
             if not np.isfinite(number):
@@ -405,12 +415,14 @@ def _traits(
             if end - start - 1 > TEXT_LENGTH and _characters(data, start + 1, end) > TEXT_LENGTH:
                 continue
             value = start + 1 << SIZE_BITS | end - start - 1
+            hash_ = _short_hash(data, value)
         elif type_ != js.NULL:
             continue
         traits[used, sl.TRAIT_EVENT] = n
         traits[used, sl.TRAIT_NUMBER] = trait
         traits[used, sl.TRAIT_TYPE] = type_
         traits[used, sl.TRAIT_VALUE] = value
+        traits[used, sl.TRAIT_HASH] = hash_
         used += 1
     return used
 
@@ -421,33 +433,33 @@ def _hash(data: Bytes, room: Room, n: int) -> int:
     long = 0
     for row in range(room.spans.shape[0]):
         for i in range(n):
-            span, hash_ = room.spans[row, i], 0
-            if span != MISSING:
-                size = span & SIZE_MASK
-                if size <= SHORT:
-                    hash_ = short_hash(data, span >> SIZE_BITS, size)
-                    if hash_ == 0:
-                        hash_ = 1
-                else:
+            hash_ = 0
+            if room.spans[row, i] != MISSING:
+                hash_ = _short_hash(data, room.spans[row, i])
+                if hash_ == 0:
                     long += 1
             room.hashes[row, i] = hash_
     return long
 
 
 @compiled
-def scan(
-    plan: Ints, literals: Bytes, masks: Words, data: Bytes, ends: Ints, work: Ints, room: Room, counts: Ints
-) -> None:
-    """Reads messages that lie in ``data`` one behind the other with a byte between; ``ends`` (m,) are their ends.
+def scan(plan: Ints, literals: Bytes, masks: Words, data: Bytes, work: Ints, room: Room, counts: Ints) -> None:
+    """Reads as many messages as there is room for. They lie in ``data`` one behind the other, a NUL behind each.
 
     ``counts`` gets the number of events written to ``room``, that of their traits, and that of texts whose hash is 0
     because they are longer than `SHORT` bytes. Messages whose number is not in ``source`` afterwards were left out.
     """
     n = used = at = 0
-    for message in range(ends.shape[0]):
-        stamp, start, at = message + 1, at, ends[message] + 1
-        if _tokens(plan, literals, data, work, start, stamp) != ends[message]:
+    for message in range(room.source.shape[0]):
+        stamp, start = message + 1, at
+        at = _tokens(plan, literals, data, work, start, stamp)
+        if at < 0 or byte_at(data, at) != 0:
+            at = start
+            while byte_at(data, at) != 0:
+                at += 1
+            at += 1
             continue
+        at += 1
         kind = _kind(plan, literals, data, work, stamp)
         token = plan[sl.P_TIME_KEY] * sl.K_COLUMNS
         if kind == sl.NONE or work[token + sl.K_STAMP] != stamp:

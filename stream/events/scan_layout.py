@@ -80,4 +80,5 @@ TRAIT_EVENT: Final = 0
 TRAIT_NUMBER: Final = 1
 TRAIT_TYPE: Final = 2
 TRAIT_VALUE: Final = 3  # the bits of a number, 1 or 0, or a span
-TRAIT_COLUMNS: Final = 4
+TRAIT_HASH: Final = 4  # of a text; 0 where it is none, or too long for the scanner
+TRAIT_COLUMNS: Final = 5
