@@ -29,6 +29,7 @@ from stream.engine.plan import Plan, compile_plan
 from stream.events.columns import Columns
 from stream.events.decoder import Decoder
 from stream.language.checker import load
+from stream.preparation import prepare
 from stream.simulate import Simulation
 
 ROOT = Path(__file__).parent.parent
@@ -211,7 +212,9 @@ from stream.engine.partition import Partition
 from stream.engine.plan import compile_plan
 from stream.events.decoder import Decoder
 from stream.language.checker import load
+from stream.preparation import prepare
 plan = compile_plan(load(Path(sys.argv[1]).read_bytes(), sys.argv[1]))
+prepare(plan)
 Partition(plan).apply(Decoder(plan.wanted).decode_mixed([sys.argv[2].encode()])[0])
 print(time.perf_counter() - start)
 """
@@ -241,7 +244,7 @@ def main() -> None:
     print(describe())
     print(f"commit: {commit()}; ready definitions: {READY.relative_to(ROOT)}; medians of {chosen.rounds} rounds")
     plan = compile_plan(load(READY.read_bytes(), str(READY)))
-    Partition(plan).prepare()
+    prepare(plan)
     if chosen.only in (None, "way", "beside"):
         lines = b"".join(Simulation(events=chosen.events).chunks()).splitlines()
         if chosen.only != "beside":

@@ -107,7 +107,7 @@ def _plan(definitions: Path, events: Sequence[str]) -> Plan:
 
 def _prepare(plan: Plan) -> None:
     """Loads the compiled kernel. Says so when that takes long, which means that it is being compiled."""
-    from stream.engine.partition import Partition
+    from stream.preparation import prepare
 
     notice = threading.Timer(
         NOTICE_AFTER_S,
@@ -118,6 +118,6 @@ def _prepare(plan: Plan) -> None:
     notice.daemon = True
     notice.start()
     try:
-        Partition(plan).prepare()
+        prepare(plan)
     finally:
         notice.cancel()

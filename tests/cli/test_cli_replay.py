@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from stream import preparation
 from stream.cli import Failure
 from stream.commands import replay as module
 from stream.commands.outputs import Output
-from stream.engine.partition import Partition
 from stream.replay import sorting
 from tests.cli.commands import invoke, records, usage_error
 from tests.replay.replaying import DEFINITIONS, MINUTE, START, few_events, json_lines, plan_of, run, traffic, write
@@ -256,7 +256,7 @@ def test_no_room_to_sort(monkeypatch: pytest.MonkeyPatch, definitions: Path, eve
 
 def prepared(monkeypatch: pytest.MonkeyPatch, *, seconds: float, after_s: float) -> None:
     monkeypatch.setattr(module, "NOTICE_AFTER_S", after_s)
-    monkeypatch.setattr(Partition, "prepare", lambda _: time.sleep(seconds))
+    monkeypatch.setattr(preparation, "prepare", lambda _: time.sleep(seconds))
     module._prepare(plan_of())
 
 
@@ -282,7 +282,7 @@ def test_a_failed_preparation_says_nothing_afterwards(
         raise RuntimeError
 
     monkeypatch.setattr(module, "NOTICE_AFTER_S", 0.1)
-    monkeypatch.setattr(Partition, "prepare", fail)
+    monkeypatch.setattr(preparation, "prepare", fail)
     with pytest.raises(RuntimeError):
         module._prepare(plan_of())
     time.sleep(0.2)
