@@ -1,0 +1,268 @@
+"""The owner of one partition: takes it over, applies what comes, says what changed, and keeps it all durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream.contract import Kind
+from stream.engine import opcodes as op
+from stream.engine.changes import Changes
+from stream.engine.partition import Clock, Partition, Status
+from stream.engine.plan import Plan
+from stream.events.columns import Columns
+from stream.events.decoder import Decoder
+from stream.worker.erasures import Request, Sifted
+from stream.worker.errors import SourceTruncatedError
+from stream.worker.intake import Given, Intake, Taken
+from stream.worker.interfaces import Span, StoredRecord, World
+from stream.worker.records import Checkpoint
+from stream.worker.recovery import Recovery
+from stream.worker.settings import ClockMode, Settings
+from stream.worker.writing import Writer
+
+Ints = npt.NDArray[np.int64]
+
+
+class Owner:
+    """One partition in one worker, from the first assignment on.
+
+    Call ``assign`` at every assignment, then read from ``intake.positions()`` on, ``push`` what is read (also while a
+    step is under way) and ``step`` as often as there is something to do (at least once a second), never two at a time.
+    Any error ends it: nothing more may be called but ``assign``, which
+    begins from the changelog. ``FencedError`` means that another worker has the partition. ``token`` gives texts
+    that nobody has ever used. Owners in one thread may share a ``decoder``.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        world: World,
+        token: Callable[[], str],
+        decoder: Decoder | None = None,
+        make_partition: Callable[[Plan, Clock, int], Partition] = Partition,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.intake = Intake(plan, settings, decoder or Decoder(plan.wanted))
+        self.writer = Writer(world, settings)
+        self._world = world
+        self._token = token
+        self._make_partition = make_partition
+        self._is_current = False  # whether memory is what the changelog says and nothing is under way
+        self._stands = False  # at the fixed clock's instant
+        self._positions: dict[str, int] = {}  # of what has been done with
+        self._committed: dict[str, int | None] = {}
+        self._checkpoint = Checkpoint(-1, -1, (), passing=False, sent_to=-1, memberships_to=0)
+        self._checkpoint_at_ms = 0
+        self._record_at_ms = 0
+        self._events_since = 0
+
+    # --- taking over and letting go ---
+
+    async def assign(self) -> None:
+        """Takes the partition over, or back. Memory is kept where nobody else can have written in between."""
+        world, settings, writer = self._world, self.settings, self.writer
+        was_current, self._is_current = self._is_current, False
+        is_next = await writer.changelog.write_fence(self._token(), settings.worker_id, world.time.wall_ms())
+        if was_current and is_next:
+            writer.memberships_log.begin(writer.changelog.epoch, writer.memberships_log.expected)
+        else:
+            lateness_ms = settings.clock.lateness_ms(self.plan.definitions.lateness_ms)
+            self.partition = self._make_partition(self.plan, Clock.EVENTS, lateness_ms)
+            recovered = await Recovery(world, settings, writer, self.partition).run()
+            self._checkpoint = msgspec.structs.replace(self._checkpoint, definitions=recovered.definitions)
+        spans = await world.sources.spans()
+        self._check_sources(spans)
+        self.intake.reset(spans)
+        self._committed = {topic: span.committed for topic, span in spans.items()}
+        self._positions = self.intake.positions()
+        self._stands = False
+        await self._write_checkpoint()
+        self._is_current = True
+
+    def _check_sources(self, spans: Mapping[str, Span]) -> None:
+        """Offsets beyond a topic's end were read from another topic of that name."""
+        partition = self.partition
+        for topic, span in spans.items():
+            if span.committed is not None and span.committed > span.end:
+                raise self._truncated(topic, span, "committed", span.committed)
+        for kind in Kind:
+            seen = [int(marker.seen[kind]) for marker in self.writer.erasures.markers.values()]
+            column = partition.profiles.column(op.R_SEEN + kind)
+            latest = max([int(column.max()) if len(column) else op.NONE, *seen])
+            if latest >= spans[kind.topic].end:
+                raise self._truncated(kind.topic, spans[kind.topic], "applied", latest)
+
+    def _truncated(self, topic: str, span: Span, what: str, offset: int) -> SourceTruncatedError:
+        return SourceTruncatedError(
+            f"topic {topic}, partition {self.settings.partition}: offset {offset} was {what}, but the topic ends at "
+            f"{span.end}: it was truncated or made anew; `segstream reset` starts anew with it"
+        )
+
+    async def drain(self) -> None:
+        """Makes all that was applied durable and commits it. After it, the partition may be let go."""
+        self._begin()
+        await self._write_checkpoint()
+        self._is_current = True
+
+    def _begin(self) -> None:
+        assert self._is_current, "not assigned, or ended by an error"
+        self._is_current = False
+
+    # --- what comes in ---
+
+    def push(self, kind: Kind, records: Sequence[StoredRecord], end: int) -> None:
+        """Takes the next records of a topic of events, which ends at ``end`` as far as the fetch knows."""
+        self.intake.push(kind, records, end)
+
+    def push_requests(self, records: Sequence[StoredRecord], end: int) -> None:
+        """Takes the next records of the topic of erasures."""
+        self.intake.push_requests(records, end)
+
+    # --- work ---
+
+    async def step(self) -> bool:
+        """Does all that can be done now; False when there was nothing to apply."""
+        self._begin()
+        clock = self.settings.clock
+        given = self.intake.give(clock.instant_ms if clock.mode is ClockMode.FIXED else None)
+        await self._erase(given.requests)
+        if given.taken is not None:
+            for changes in self._changes_of(given.taken):
+                await self._emit(changes)
+            self._events_since += len(given.taken.events)
+        await self.writer.flush(given.letters)
+        self._positions = given.positions
+        await self._move_clock(given)
+        await self._keep_pace()
+        self._is_current = True
+        return given.taken is not None or bool(given.requests or given.letters)
+
+    async def _erase(self, requests: Sequence[Request]) -> None:
+        writer = self.writer
+        for request in requests:
+            row = self.partition.profiles.find(request.customer)
+            values = writer.erasures.erase(self.partition, writer.memberships, request)
+            if values and row is not None:
+                writer.touched.discard(np.array([row]))
+            writer.outboxes.add([request.customer] * len(values), values, [()] * len(values))
+            await writer.flush()
+
+    async def _emit(self, changes: Changes) -> None:
+        """Collects changes; where a customer's outbox is full, the batch ends here."""
+        self.writer.collect(changes)
+        if self.writer.outboxes.largest > self.settings.limits.outbox_bytes:
+            await self.writer.flush()
+
+    def _changes_of(self, taken: Taken) -> Iterator[Changes]:
+        """Applies events, but for those of customers who were erased after them."""
+        events, offsets, partition = taken.events, taken.offsets, self.partition
+        sifted = self.writer.erasures.sift(events, offsets)
+        if sifted is None:
+            yield from self._apply_events(events, offsets)
+            return
+        # What is left out moves the stream clock all the same, so the batch is cut where it does.
+        highest = np.maximum(np.maximum.accumulate(events.time_ms), partition.latest_ms)
+        before = np.concatenate([[partition.latest_ms], highest[:-1]])
+        start = 0
+        for cut in np.flatnonzero(~sifted.counts & (events.time_ms > before)).tolist():
+            yield from self._apply_run(taken, sifted, start, cut)
+            partition.latest_ms = int(highest[cut])
+            yield from _groups(partition.advance(partition.latest_ms - partition.lateness_ms))
+            start = cut + 1
+        yield from self._apply_run(taken, sifted, start, len(events))
+
+    def _apply_run(self, taken: Taken, sifted: Sifted, start: int, stop: int) -> Iterator[Changes]:
+        """Applies those of the events from ``start`` to before ``stop`` that count."""
+        self.writer.erasures.revive(self.partition, sifted.returning_in(start, stop))
+        chosen = start + np.flatnonzero(sifted.counts[start:stop])
+        yield from self._apply_events(taken.events.select(chosen), taken.offsets[chosen])
+
+    def _apply_events(self, events: Columns, offsets: Ints) -> Iterator[Changes]:
+        if not len(events):
+            return
+        applied = self.partition.apply(events, offsets)
+        yield from _groups(applied.changes)
+        counted = (applied.status == Status.APPLIED) | (applied.status == Status.LATE)
+        rows = self.partition.profiles.rows_of(events.data, events.customer, events.customer_hash)
+        self.writer.touched.add(rows[counted])
+
+    async def _move_clock(self, given: Given) -> None:
+        """Moves the stream clock on where something else than events does."""
+        clock, partition = self.settings.clock, self.partition
+        to_ms = partition.stream_ms
+        if clock.mode is ClockMode.WALL and self.intake.caught_up:
+            to_ms = self._world.time.wall_ms() - partition.lateness_ms
+        if clock.mode is ClockMode.FIXED:
+            # Every event up to the instant has been given out, so nothing is left but later ones.
+            self._stands = given.is_exhausted
+            to_ms = clock.instant_ms if self._stands else to_ms
+        if to_ms > partition.stream_ms:
+            for changes in _groups(partition.advance(to_ms)):
+                await self._emit(changes)
+            await self.writer.flush()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a fixed clock's partition stands at its instant, with all committed."""
+        return self._is_current and self._stands and not self._has_news()
+
+    # --- checkpoints ---
+
+    def _has_news(self) -> bool:
+        return (
+            bool(self.writer.touched)
+            or self._positions != self._committed
+            or self.partition.stream_ms != self._checkpoint.stream_ms
+        )
+
+    async def _keep_pace(self) -> None:
+        """Writes a checkpoint where one is due, and a record at least every so often."""
+        pace, now_ms = self.settings.pace, self._world.time.steady_ms()
+        since_ms = now_ms - self._checkpoint_at_ms
+        is_idle_long = now_ms - self._record_at_ms >= pace.idle_ms_max
+        if self._stands or self.intake.caught_up:
+            is_due = is_idle_long or (since_ms >= pace.live_ms and self._has_news())
+        else:
+            is_due = since_ms >= pace.behind_ms or self._events_since >= pace.behind_events
+        if is_due:
+            await self._write_checkpoint()
+        elif is_idle_long:
+            await self._write_record(self._checkpoint)
+
+    async def _write_checkpoint(self) -> None:
+        """The other touched rows, the checkpoint record, and when all is acknowledged the commit."""
+        writer, partition = self.writer, self.partition
+        self._checkpoint_at_ms = self._world.time.steady_ms()
+        self._events_since = 0
+        positions = self._positions
+        await writer.write_touched()
+        await writer.bury([self._committed[kind.topic] or 0 for kind in Kind])
+        now = msgspec.structs.replace(
+            self._checkpoint, stream_ms=partition.stream_ms, latest_ms=partition.latest_ms, passing=False
+        )
+        await self._write_record(now)
+        news = {topic: offset for topic, offset in positions.items() if self._committed[topic] != offset}
+        assert all(offset >= (self._committed[topic] or 0) for topic, offset in news.items()), "commits go forward"
+        if news and await self._world.sources.commit(news):
+            self._committed.update(news)
+
+    async def _write_record(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint record with the bounds as they are now, having looked whether anybody else writes."""
+        writer = self.writer
+        self._record_at_ms = self._world.time.steady_ms()
+        await writer.look_behind_memberships()
+        self._checkpoint = msgspec.structs.replace(
+            checkpoint, sent_to=writer.sent_to, memberships_to=writer.memberships_log.expected
+        )
+        await writer.write_checkpoint(self._checkpoint)
+
+
+def _groups(changes: Changes | Iterable[Changes]) -> Iterable[Changes]:
+    """Changes as groups, each of which may be sent before the next one is asked for."""
+    return (changes,) if isinstance(changes, Changes) else changes

@@ -1,0 +1,233 @@
+"""The changelog on the wire: a customer's row or marker, residues, layouts, checkpoints and fences.
+
+A row's key is the customer's id. Every other key starts with the byte 0xff, which no UTF-8 text has. All records but
+fences carry the header ``epoch``: ``EPOCH/NUMBER``, the offset of the owner's fence and the place of the record among
+all that this owner wrote. A tombstone carries it too.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from stream.worker.errors import ChangelogError
+from stream.worker.interfaces import Headers, Record, StoredRecord
+
+VERSION = 1
+EPOCH = "epoch"
+
+_FENCE, _CHECKPOINT, _LAYOUT, _RESIDUE = b"\xfffence/", b"\xffcheckpoint", b"\xfflayout/", b"\xffresidue/"
+#: Of a row's value: the version, what the body is, and the length of the outbox that lies before it.
+_PREFIX = struct.Struct("<BBI")
+
+
+class KeyType(enum.Enum):
+    """What a key of the changelog names."""
+
+    ROW = enum.auto()
+    FENCE = enum.auto()
+    CHECKPOINT = enum.auto()
+    LAYOUT = enum.auto()
+    RESIDUE = enum.auto()
+
+
+class Body(enum.IntEnum):
+    """What is kept under a customer's id."""
+
+    ROW = 0  # as the engine encodes it, its layout's id first
+    MARKER = 1  # of a customer who was erased
+
+
+class Marker(msgspec.Struct, frozen=True, array_like=True):
+    """What is left of an erased customer until all that was read of them is committed.
+
+    ``seen`` are the last offsets seen of each topic of events: what lies at or below them was applied before.
+    """
+
+    sequence: int
+    instant_ms: int
+    seen: tuple[int, int, int]
+
+
+class Residue(msgspec.Struct, frozen=True):
+    """What stays of an erased customer, under the hash64 of the id."""
+
+    sequence: int
+    instant_ms: int
+    version: int = VERSION
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What a partition's owner knows of the partition as a whole.
+
+    ``definitions`` are the hashes of all definitions so far, the present ones last; ``passing``: rows are just being
+    evaluated under these. Every outbox in a record at or before ``sent_to`` has been sent. Memberships before
+    ``memberships_to`` (in their topic's partition) are those of the rows.
+    """
+
+    stream_ms: int
+    latest_ms: int
+    definitions: tuple[str, ...]
+    passing: bool
+    sent_to: int
+    memberships_to: int
+    version: int = VERSION
+
+
+class Stored(NamedTuple):
+    """The value under a customer's id: an encoded outbox (mostly empty), and the body."""
+
+    body_type: Body
+    outbox: bytes
+    body: bytes
+
+
+class Stamp(NamedTuple):
+    """Who wrote a record: the offset of the owner's fence, and the record's number among the owner's."""
+
+    epoch: int
+    number: int
+
+
+# --- Keys ---------------------------------------------------------------------------------------------------------
+
+
+def key_type(key: bytes | None, offset: int) -> KeyType:
+    """What a key names; raises ``ChangelogError`` for one that no version of ours wrote."""
+    if key:
+        if key[0] != 0xFF:
+            return KeyType.ROW
+        for prefix, found in (
+            (_FENCE, KeyType.FENCE),
+            (_RESIDUE, KeyType.RESIDUE),
+            (_LAYOUT, KeyType.LAYOUT),
+            (_CHECKPOINT, KeyType.CHECKPOINT),
+        ):
+            if key.startswith(prefix):
+                return found
+    raise ChangelogError(f"the changelog's record at offset {offset} has a key that is not known: {key!r}")
+
+
+def fence_key(token: str) -> bytes:
+    """``token`` must never have been used before."""
+    return _FENCE + token.encode()
+
+
+def is_fence(key: bytes | None) -> bool:
+    return key is not None and key.startswith(_FENCE)
+
+
+def checkpoint_key() -> bytes:
+    return _CHECKPOINT
+
+
+def layout_key(layout_id: int) -> bytes:
+    return _LAYOUT + b"%016x" % layout_id
+
+
+def residue_key(customer_hash: int) -> bytes:
+    return _RESIDUE + b"%016x" % customer_hash
+
+
+def hash_of(key: bytes) -> int:
+    """The hash in the key of a residue, or the id in that of a layout."""
+    return int(key[key.index(b"/") + 1 :], 16)
+
+
+# --- Headers --------------------------------------------------------------------------------------------------------
+
+
+def stamped(record: Record, epoch: int, number: int) -> Record:
+    """The record with its stamp."""
+    return Record(record.key, record.value, (*record.headers, (EPOCH, b"%d/%d" % (epoch, number))))
+
+
+def stamp_of(headers: Headers, where: str) -> Stamp:
+    """The stamp in a record's headers. ``where`` tells a reader which record that is."""
+    for name, value in headers:
+        if name == EPOCH:
+            epoch, slash, number = value.partition(b"/")
+            if slash and epoch.isdigit() and number.isdigit():
+                return Stamp(int(epoch), int(number))
+            raise ChangelogError(f"{where}: the header `epoch` is damaged: {value!r}")
+    raise ChangelogError(f"{where}: there is no header `epoch`; something else than a worker writes here")
+
+
+# --- Values ---------------------------------------------------------------------------------------------------------
+
+
+def row_values(outboxes: Sequence[bytes], bodies: Sequence[bytes]) -> list[bytes]:
+    """The values of live customers' rows."""
+    plain = _PREFIX.pack(VERSION, Body.ROW, 0)
+    return [
+        _PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox + body if outbox else plain + body
+        for outbox, body in zip(outboxes, bodies, strict=True)
+    ]
+
+
+def marker_value(outbox: bytes, marker: Marker) -> bytes:
+    return _PREFIX.pack(VERSION, Body.MARKER, len(outbox)) + outbox + msgspec.msgpack.encode(marker)
+
+
+def parse_stored(value: bytes, where: str) -> Stored:
+    """The parts of what ``row_values`` or ``marker_value`` made."""
+    if value and value[0] != VERSION:
+        raise ChangelogError(f"{where}: written as version {value[0]}, this worker reads version {VERSION}")
+    if len(value) < _PREFIX.size:
+        raise ChangelogError(f"{where}: cut off after {len(value)} bytes")
+    _, body_type, outbox = _PREFIX.unpack_from(value)
+    if body_type not in (Body.ROW, Body.MARKER) or len(value) <= _PREFIX.size + outbox:
+        raise ChangelogError(f"{where}: damaged: {len(value)} bytes, body type {body_type}, an outbox of {outbox}")
+    end = _PREFIX.size + outbox
+    return Stored(Body(body_type), value[_PREFIX.size : end], value[end:])
+
+
+def parse_marker(body: bytes, where: str) -> Marker:
+    try:
+        return msgspec.msgpack.decode(body, type=Marker)
+    except msgspec.DecodeError as error:
+        raise ChangelogError(f"{where}: the marker of an erased customer is damaged: {error}") from error
+
+
+def fence_record(token: str, worker: str, at_ms: int) -> Record:
+    """The record by which an owner takes over; ``worker`` and ``at_ms`` are for people."""
+    value = msgspec.json.encode({"version": VERSION, "worker": worker, "at_ms": at_ms})
+    return Record(fence_key(token), value)
+
+
+def checkpoint_record(checkpoint: Checkpoint) -> Record:
+    return Record(_CHECKPOINT, msgspec.json.encode(checkpoint))
+
+
+def residue_record(customer_hash: int, residue: Residue) -> Record:
+    return Record(residue_key(customer_hash), msgspec.json.encode(residue))
+
+
+def layout_record(layout_id: int, layout: bytes) -> Record:
+    return Record(layout_key(layout_id), layout)
+
+
+def parse_checkpoint(record: StoredRecord) -> Checkpoint:
+    return _parse_json(record, Checkpoint, "checkpoint")
+
+
+def parse_residue(record: StoredRecord) -> Residue:
+    return _parse_json(record, Residue, "residue")
+
+
+_Versioned = TypeVar("_Versioned", Checkpoint, Residue)
+
+
+def _parse_json(record: StoredRecord, wanted: type[_Versioned], name: str) -> _Versioned:
+    where = f"the changelog's {name} at offset {record.offset}"
+    try:
+        parsed = msgspec.json.decode(record.value or b"", type=wanted)
+    except msgspec.DecodeError as error:
+        raise ChangelogError(f"{where} is damaged: {error}") from error
+    if parsed.version != VERSION:
+        raise ChangelogError(f"{where} is of version {parsed.version}, this worker reads version {VERSION}")
+    return parsed

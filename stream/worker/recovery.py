@@ -1,0 +1,159 @@
+"""Taking over a partition from its changelog: read, send what may not have been sent, put the rows in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stream.engine.layout import Layout
+from stream.engine.partition import Partition
+from stream.engine.snapshot import Snapshot
+from stream.worker.definitions_history import NextDefinitions, next_definitions
+from stream.worker.erasures import Erasures
+from stream.worker.interfaces import World
+from stream.worker.outbox import parse_outbox
+from stream.worker.records import Body, Checkpoint, parse_marker, parse_stored
+from stream.worker.restoring import Restorer
+from stream.worker.settings import Settings
+from stream.worker.writing import Writer
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a new owner begins with: the checkpoint's clocks, and the definitions from now on."""
+
+    stream_ms: int
+    latest_ms: int
+    definitions: tuple[str, ...]
+
+
+class Recovery:
+    """One recovery, after the fence has been written; ``partition`` and ``erasures`` are empty and get filled."""
+
+    def __init__(self, world: World, settings: Settings, writer: Writer, partition: Partition) -> None:
+        self._world = world
+        self._settings = settings
+        self._writer = writer
+        self._partition = partition
+        self._erasures = Erasures()
+        self._restorer = Restorer()
+        self._rows: list[tuple[str, bytes]] = []
+        self._has_other_layouts = False
+
+    async def run(self) -> Recovered:
+        """Raises ``EarlierDefinitionsError``, ``ChangelogError`` or ``SnapshotError``; nothing was sent then."""
+        writer, settings, restorer = self._writer, self._settings, self._restorer
+        writer.attach(self._partition, self._erasures)
+        await self._read_changelog()
+        checkpoint = restorer.checkpoint
+        present = self._partition.plan.definitions_hash
+        where = f"partition {settings.partition}"
+        following = next_definitions(checkpoint, present, force=settings.force_definitions, where=where)
+        before = checkpoint or Checkpoint(-1, -1, (), passing=False, sent_to=-1, memberships_to=0)
+        suspects = await self._read_memberships(before.memberships_to)
+
+        layout_id = self._partition.plan.layout.id
+        if layout_id not in restorer.layouts:
+            await writer.write_layout()
+        self._take_rows(before.sent_to)
+        await writer.send()
+        if self._has_other_layouts and not following.is_pass_due:
+            following = NextDefinitions(following.hashes, is_pass_due=True)
+        await self._restore_rows(before, following)
+        await writer.complete(restorer.rewrite)
+        await self._correct_memberships(suspects)
+        return Recovered(before.stream_ms, before.latest_ms, following.hashes)
+
+    async def _read_changelog(self) -> None:
+        log = self._writer.changelog
+        async for records in self._world.reader.read(log.topic, log.partition, 0, log.epoch + 1):
+            self._restorer.add(records)
+
+    async def _read_memberships(self, start: int) -> dict[bytes, bytes | None]:
+        """What has been written there since the checkpoint, by whomever: the latest of each key."""
+        log = self._writer.memberships_log
+        end = await self._world.reader.end(log.topic, log.partition)
+        log.begin(self._writer.changelog.epoch, end)
+        found: dict[bytes, bytes | None] = {}
+        if end > start:
+            async for records in self._world.reader.read(log.topic, log.partition, start, end):
+                found.update((record.key, record.value) for record in records if record.key is not None)
+        return found
+
+    def _take_rows(self, sent_to: int) -> None:
+        """Sorts what the changelog holds: rows, markers, and outboxes that may not have been sent."""
+        self._erasures.add_residues(self._restorer.residues)
+        present = self._partition.plan.layout.id.to_bytes(8, "little")
+        for key, entry in self._restorer.rows.items():
+            where = f"the changelog's record at offset {entry.offset}"
+            customer = key.decode()
+            stored = parse_stored(entry.value, where)
+            if stored.outbox and entry.offset > sent_to:
+                self._writer.outboxes.restore(customer, parse_outbox(stored.outbox, where))
+            if stored.body_type is Body.MARKER:
+                self._erasures.add_marker(customer, parse_marker(stored.body, where))
+            else:
+                self._rows.append((customer, stored.body))
+                self._has_other_layouts |= not stored.body.startswith(present)
+        self._restorer.rows.clear()
+
+    async def _restore_rows(self, before: Checkpoint, following: NextDefinitions) -> None:
+        """Puts the rows in place; under new definitions every customer is evaluated once, and written."""
+        writer, partition, settings = self._writer, self._partition, self._settings
+        if following.is_pass_due:
+            await writer.write_checkpoint(
+                Checkpoint(
+                    before.stream_ms,
+                    before.latest_ms,
+                    following.hashes,
+                    passing=True,
+                    sent_to=writer.sent_to,
+                    memberships_to=before.memberships_to,
+                )
+            )
+        reshared = self._reshared()
+        for rows in self._chunks():
+            layouts = self._restorer.layouts
+            present = before.definitions[-1] if before.definitions else ""
+            partition.restore(Snapshot(present, before.stream_ms, before.latest_ms, layouts, rows))
+            if following.is_pass_due:
+                writer.collect(partition.redefine(allow_empty=settings.allow_empty, quiet=settings.quiet_changes))
+                writer.touched.add_customers([customer for customer, _ in rows])
+                await writer.flush()
+                await writer.write_touched()
+                await self._write_memberships(reshared, [customer for customer, _ in rows])
+        partition.stream_ms = max(partition.stream_ms, before.stream_ms)
+        partition.latest_ms = max(partition.latest_ms, before.latest_ms)
+
+    def _reshared(self) -> list[int]:
+        """Segments that hold out another share of customers than some earlier definitions did."""
+        earlier = [Layout.decode(layout).segments() for layout in self._restorer.layouts.values()]
+        return [
+            number
+            for number, segment in enumerate(self._partition.plan.definitions.segments)
+            if any(segment.name in parts and parts[segment.name].holdout != segment.holdout for parts in earlier)
+        ]
+
+    async def _write_memberships(self, segments: list[int], customers: list[str]) -> None:
+        """Writes who is held out now, of the members of these segments: there may be no change that says so."""
+        writer = self._writer
+        if not segments:
+            return
+        of_customers = zip(customers, writer.memberships.of(customers), strict=True)
+        members = [c.encode() for c, (_, found) in of_customers if any(segment in segments for segment, _ in found)]
+        await writer.memberships_log.append(list(writer.membership_records(members)))
+
+    def _chunks(self) -> Iterator[list[tuple[str, bytes]]]:
+        """The rows in parts; each is let go of as soon as it has been used."""
+        self._rows.reverse()
+        while self._rows:
+            size = self._settings.limits.rows_at_once
+            yield self._rows[: -size - 1 : -1]
+            del self._rows[-size:]
+
+    async def _correct_memberships(self, suspects: dict[bytes, bytes | None]) -> None:
+        """Writes memberships again where the latest record may be a stalled owner's."""
+        records = self._writer.membership_records(list(suspects))
+        wrong = [record for record in records if suspects[record.key or b""] != record.value]
+        await self._writer.memberships_log.append(wrong)
+        await self._writer.answer_in_memberships()

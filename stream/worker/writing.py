@@ -1,0 +1,203 @@
+"""The order in which things become durable: rows with their changes, the changes, the other rows, the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from stream.engine.changes import Changes
+from stream.engine.partition import Partition
+from stream.kafka.topics import DEAD_LETTERS, MEMBERSHIPS
+from stream.worker.erasures import Erasures
+from stream.worker.interfaces import Batch, Record, World
+from stream.worker.memberships import Memberships
+from stream.worker.outbox import Outboxes
+from stream.worker.owned_log import OwnedLog
+from stream.worker.records import (
+    Checkpoint,
+    KeyType,
+    checkpoint_record,
+    hash_of,
+    key_type,
+    layout_record,
+    marker_value,
+    row_values,
+)
+from stream.worker.settings import Settings
+from stream.worker.touched import TouchedRows
+
+
+class Writer:
+    """Writes what one partition's owner has to say, in the order that makes it exact.
+
+    ``touched`` are the rows that are newer than the changelog's. ``sent_to`` is the offset in the changelog
+    up to which every outbox has been sent. While not all rows are in place (``is_complete`` is false), strangers'
+    records wait for their answer: who is not there yet is not unknown.
+    """
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self.changelog = OwnedLog(world, settings.changelog, settings.partition)
+        self.memberships_log = OwnedLog(world, MEMBERSHIPS, settings.partition)
+        self.outboxes = Outboxes()
+        self.sent_to = -1
+        self.is_complete = False
+        self._world = world
+        self._limits = settings.limits
+
+    def attach(self, partition: Partition, erasures: Erasures) -> None:
+        """Says what is written about from now on; nothing of it has been touched or waits."""
+        self.partition = partition
+        self.erasures = erasures
+        self.memberships = Memberships(partition)
+        self._topics = {segment.name: segment.to for segment in partition.plan.definitions.segments}
+        self.is_complete = False
+        self.outboxes.clear()
+        self.touched = TouchedRows(partition.profiles)
+
+    async def complete(self, rewrite: Iterable[bytes]) -> None:
+        """All rows are in place: writes again what strangers wrote, these keys and those that were met since."""
+        self.is_complete = True
+        keys = iter(rewrite)
+        while chunk := list(islice(keys, self._limits.rows_at_once)):
+            await self.rewrite(chunk)
+        await self.answer()
+        await self.answer_in_memberships()
+
+    # --- changes ---
+
+    def collect(self, changes: Changes) -> None:
+        """Puts changes into their customers' outboxes. Their rows are touched."""
+        if not len(changes):
+            return
+        customers = [change.customer_id for change in changes.items]
+        topics = self._topics
+        more = [topics.get(change.segment, ()) for change in changes.items]
+        self.outboxes.add(customers, changes.json_lines().splitlines(), more)
+        self.touched.add_customers(list(dict.fromkeys(customers)))
+
+    async def flush(self, letters: Sequence[Record] = ()) -> None:
+        """Rows with changes to the changelog; when these are acknowledged, the changes to their topics."""
+        if not len(self.outboxes):
+            if letters:
+                await self._world.producer.write([Batch(DEAD_LETTERS, None, letters)])
+            return
+        customers = self.outboxes.customers()
+        alive = self._alive(customers)
+        self.outboxes.set_memberships(alive, self.memberships.values(alive))
+        await self.write_rows(customers)
+        await self.send(letters)
+
+    async def send(self, letters: Sequence[Record] = ()) -> None:
+        """Sends all that waits. The changelog has it."""
+        batches = self.outboxes.batches()
+        if letters:
+            batches.append(Batch(DEAD_LETTERS, None, letters))
+        batches.append(self.memberships_log.batch(self.outboxes.memberships()))
+        acknowledged = await self._world.producer.write(batches)
+        await self.memberships_log.check(acknowledged[-1])
+        self.outboxes.clear()
+        self.sent_to = self.changelog.expected - 1
+        await self.answer_in_memberships()
+
+    # --- the changelog ---
+
+    async def write_layout(self) -> None:
+        """Writes the layout that rows are in from now on."""
+        layout = self.partition.plan.layout
+        await self.changelog.append([layout_record(layout.id, layout.encode())])
+
+    async def write_rows(self, customers: Iterable[str]) -> None:
+        """Writes rows as they are now, with what waits in their outboxes; then what strangers' records ask for."""
+        todo = iter(customers)
+        while chunk := list(islice(todo, self._limits.rows_at_once)):
+            await self.changelog.append(self._row_records(chunk))
+            self.touched.discard_customers(chunk)
+        await self.answer()
+
+    async def write_touched(self) -> None:
+        """Writes all rows that are newer than the changelog's."""
+        await self.write_rows(self.touched.customers())
+        self.touched.clear()
+
+    async def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self.changelog.append([checkpoint_record(checkpoint)])
+        await self.answer()
+
+    async def bury(self, committed: Sequence[int]) -> None:
+        """Leaves residues of erased customers of whom nothing can be read again."""
+        await self.changelog.append(self.erasures.bury(self.erasures.ripe(committed)))
+        await self.answer()
+
+    async def answer(self) -> None:
+        """Writes again what a stranger wrote between one's own records, before a cleaner can prefer it."""
+        while self.is_complete and (strangers := self.changelog.take_strangers()):
+            await self.rewrite(strangers)
+
+    async def rewrite(self, keys: Iterable[bytes]) -> None:
+        """Writes the records of these keys as they must be."""
+        customers, residues = [], []
+        for key in keys:
+            match key_type(key, -1):
+                case KeyType.ROW:
+                    customers.append(key.decode())
+                case KeyType.RESIDUE:
+                    residues.append(self.erasures.residue_again(hash_of(key)))
+                case _:
+                    pass  # a layout is what its key says, and the next checkpoint comes soon
+        await self.changelog.append(residues)
+        await self.changelog.append(self._row_records(customers))
+        self.touched.discard_customers(customers)
+
+    def _row_records(self, customers: Sequence[str]) -> list[Record]:
+        """Rows of those who are known, markers of the erased, tombstones of the others; residues before them."""
+        markers = self.erasures.markers
+        alive = self._alive(customers)
+        bodies = [row for _, row in self.partition.snapshot(alive).rows] if alive else []
+        values = row_values(self.outboxes.encoded(alive), bodies)
+        records = self.erasures.unwritten_residues()
+        records += [Record(customer.encode(), value) for customer, value in zip(alive, values, strict=True)]
+        if len(alive) < len(customers):
+            known = set(alive)
+            for customer in [customer for customer in customers if customer not in known]:
+                marker = markers.get(customer)
+                (outbox,) = self.outboxes.encoded([customer])
+                value = None if marker is None else marker_value(outbox, marker)
+                records.append(Record(customer.encode(), value))
+        return records
+
+    def _alive(self, customers: Sequence[str]) -> list[str]:
+        """Those of ``customers`` who have a row."""
+        if not customers:
+            return []
+        rows = self.partition.profiles.find_all(customers)
+        if rows.min() >= 0:
+            return list(customers)
+        return [customer for customer, row in zip(customers, rows.tolist(), strict=True) if row >= 0]
+
+    # --- memberships ---
+
+    async def answer_in_memberships(self) -> None:
+        """Writes the memberships again where a stranger's may be the latest."""
+        while self.is_complete and (strangers := self.memberships_log.take_strangers()):
+            await self.memberships_log.append(list(self.membership_records(strangers)))
+
+    async def look_behind_memberships(self) -> None:
+        """Finds what a stalled owner has written there while there was nothing to write."""
+        await self.memberships_log.look_behind()
+        await self.answer_in_memberships()
+
+    def membership_records(self, keys: Sequence[bytes]) -> Iterator[Record]:
+        """The records of these keys as they must be: tombstones for customers who are not known, or erased."""
+        customers = [_text(key) for key in keys]
+        alive = self._alive([customer for customer in customers if customer is not None])
+        values = dict(zip(alive, self.memberships.values(alive), strict=True))
+        for key, customer in zip(keys, customers, strict=True):
+            yield Record(key, None if customer is None else values.get(customer))
+
+
+def _text(key: bytes) -> str | None:
+    """A key as a customer's id; None for one that is no text, which is nobody's."""
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,304 @@
+"""One world after another: an owner at work, crashes, stalls and returns, all decided by a seed.
+
+``run(seed)`` gives None when everything came out right, or what is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from random import Random
+from unittest import mock
+
+from stream.contract import Kind
+from stream.events.decoder import Decoder
+from stream.kafka.topics import CUSTOMER_ERASURES, MEMBERSHIPS
+from stream.worker import recovery
+from stream.worker.errors import EarlierDefinitionsError, FencedError
+from stream.worker.interfaces import World
+from stream.worker.owner import Owner
+from stream.worker.settings import ClockMode, Limits, Pace, Settings, StreamClock
+from stream.worker.topics import SOURCES
+from tests.worker.broker import Broker, HostProducer, HostReader, HostSources, HostTime, Pause, SendError
+from tests.worker.watched import Registry, WatchedErasures, WatchedPartition
+from tests.worker.worlds import Scenario, make_scenario, plans
+
+STEPS_MOST = 6_000
+LAG_MS = 20_000
+IDLE_MS_MAX = 1_500
+#: Pauses at which a host reads no events: before the assignment is over, and when it is about to.
+NOT_READING = ("start", "assigned", "poll", "drained", "ended")
+#: What the changelog's cleaner works on.
+COMPACTED = ("segstream-profiles-changelog", MEMBERSHIPS)
+
+
+@functools.cache
+def decoder_of(place: int) -> Decoder:
+    return Decoder(plans()[place].wanted)
+
+
+@dataclass
+class Host:
+    """One worker, for as long as it lives; it may get the partition several times."""
+
+    simulation: Simulation
+    name: str
+    version: int
+
+    def __post_init__(self) -> None:
+        world = self.simulation
+        broker = world.broker
+        self.sources = HostSources(broker)
+        self.positions: dict[str, int] = {}
+        settings = Settings(
+            partition=0,
+            partitions=1,
+            clock=StreamClock(world.scenario.mode, world.scenario.until_ms),
+            pace=world.pace,
+            limits=Limits(rows_at_once=world.rows_at_once, outbox_bytes=world.outbox_bytes),
+            allow_empty=world.allow_empty,
+        )
+        self.owner = Owner(
+            world.plans[self.version],
+            settings,
+            World(HostProducer(broker, self.name, world.trouble), HostReader(broker), self.sources, HostTime(broker)),
+            world.token,
+            decoder_of(world.scenario.files[self.version]),
+            functools.partial(WatchedPartition, world.registry),
+        )
+        self.life: Coroutine[str, None, None] | None = None
+        self.at = "start"
+
+    def start(self) -> None:
+        """The partition is assigned to it."""
+        self.simulation.broker.generation += 1
+        self.sources.generation = self.simulation.broker.generation
+        self.positions = {}
+        self.life = None
+        self.at = "start"
+
+    async def live(self) -> None:
+        await Pause("assigned")
+        await self.owner.assign()
+        self.positions = self.owner.intake.positions()
+        while True:
+            await Pause("poll")
+            if self.simulation.is_draining and self.simulation.random.random() < 0.3:
+                await self.owner.drain()
+                await Pause("drained")
+            self._fetch()
+            await self.owner.step()
+
+    def _fetch(self) -> None:
+        """Reads some records of some topics."""
+        random, broker = self.simulation.random, self.simulation.broker
+        for kind in Kind:
+            if random.random() < 0.5 or self.owner.intake.is_full(kind):
+                continue
+            log, start = broker.log(kind.topic), self.positions[kind.topic]
+            records = [r for r in log.records if r.offset >= start][: random.randint(1, self.simulation.fetched_most)]
+            stop = records[-1].offset + 1 if records else start
+            if not any(r.offset >= stop for r in log.records):
+                stop = log.next  # over offsets that no record has
+            self.owner.push(kind, records, log.next)
+            self.owner.intake.skip(kind, stop, log.next)
+            self.positions[kind.topic] = stop
+        if random.random() < 0.5:
+            log, start = broker.log(CUSTOMER_ERASURES), self.positions[CUSTOMER_ERASURES]
+            records = [r for r in log.records if r.offset >= start][: random.randint(1, self.simulation.fetched_most)]
+            self.owner.push_requests(records, log.next)
+            self.positions[CUSTOMER_ERASURES] = records[-1].offset + 1 if records else start
+
+    def go_on(self) -> str:
+        """To its next pause. ``ended``: it gave up, as it should when it is fenced or a write fails."""
+        if self.life is None:
+            self.life = self.live()
+        if self.at not in NOT_READING and self.positions and self.simulation.random.random() < 0.05:
+            self._fetch()  # while a step is under way
+        try:
+            self.at = self.life.send(None)
+        except FencedError as error:
+            self.at = "ended"
+            self.simulation.note(f"{self.name} is fenced: {error}")
+        except (SendError, EarlierDefinitionsError) as error:
+            self.at = "ended"
+            self.simulation.note(f"{self.name} ends: {error}")
+        return self.at
+
+
+class Simulation:
+    """One world, from its beginning until everything is settled."""
+
+    def __init__(self, seed: int, *, trace: bool = False, rough: bool = False) -> None:
+        self.seed = seed
+        self.random = random = Random(seed)
+        self.scenario: Scenario = make_scenario(random)
+        self.plans = [plans()[i] for i in self.scenario.files]
+        self.registry = Registry()
+        self.trouble = random.choice([0.02, 0.1, 0.3] if rough else [0, 0.02, 0.1])
+        self.crash = random.choice([0.03, 0.1] if rough else [0, 0.02, 0.05, 0.1])
+        behind_events = random.choice([2, 12])
+        self.pace = Pace(live_ms=300, behind_ms=900, behind_events=behind_events, idle_ms_max=IDLE_MS_MAX)
+        self.fetched_most = random.choice([2, 5, 50])
+        self.rows_at_once = random.choice([1, 2, 100])
+        self.outbox_bytes = random.choice([200, 1_500, 100_000])
+        self.allow_empty = random.random() < 0.3
+        self.is_draining = random.random() < 0.3
+        self.is_rough = rough
+        self.steps_troubled = random.randrange(50, 500)
+        self.broker = Broker(random, LAG_MS)
+        self.trace = trace
+        self.notes = self.broker.notes
+        self.live: Host | None = None
+        self.zombies: list[Host] = []
+        self.kept: list[Host] = []
+        self.version = 0
+        self._was_settled = False
+        self._hosts = 0
+        self._tokens = 0
+        self._arrivals = list(self.scenario.arrivals)
+
+    def token(self) -> str:
+        self._tokens += 1
+        return f"t{self._tokens}"
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    # --- the course of events ---
+
+    def run(self) -> None:
+        """Until all is read, committed and quiet; raises ``AssertionError`` where that never happens."""
+        if self.scenario.is_sorted:
+            self._arrive(len(self._arrivals))
+        quiet_since: int | None = None
+        for step in range(STEPS_MOST):
+            self.broker.calm = step >= self.steps_troubled
+            has_copy = self.broker.tick(self.random.choice([1, 10, 40, 100]), COMPACTED)
+            if self._arrivals and (self.broker.calm or self.random.random() < 0.2):
+                self._arrive(self.random.choice([1, 1, 2, 5]))
+            if self.random.random() < 0.01 or step == self.steps_troubled:
+                self._next_version()
+            if has_copy and self.is_rough and self.live and not self.broker.calm and self.random.random() < 0.5:
+                self._lose()  # before it can see the copy
+            self._step()
+            if not self._is_settled():
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = self.broker.now_ms
+            elif (
+                self.broker.now_ms - quiet_since > 2 * IDLE_MS_MAX and self.live is not None and self.live.at == "poll"
+            ):
+                return
+        raise AssertionError(f"not settled after {STEPS_MOST} steps, at {self.live and self.live.at}")
+
+    def _arrive(self, count: int) -> None:
+        for topic, record in self._arrivals[:count]:
+            if record is None:
+                self.broker.log(topic).skip(2)
+            else:
+                self.broker.log(topic).append(record, self.broker.now_ms)
+        del self._arrivals[:count]
+
+    def _next_version(self) -> None:
+        """From now on hosts may start with the next definitions; when calm comes, they must."""
+        if self.broker.calm:
+            if self.version + 1 < len(self.plans) or (self.live and self.live.version != self.version):
+                self.live = None
+            self.version = len(self.plans) - 1
+        elif self.broker.committed:  # before that, nobody could know which file is the earlier one
+            self.version = min(self.version + 1, len(self.plans) - 1)
+
+    def _step(self) -> None:
+        random = self.random
+        if self.live is None:
+            self.live = self._new_host()
+            self.note(f"[{self.broker.now_ms}] {self.live.name} is assigned")
+            self.live.start()
+        if self.zombies and not self.broker.calm and random.random() < 0.25:
+            zombie = random.choice(self.zombies)
+            self.note(f"[{self.broker.now_ms}] zombie {zombie.name} goes on from {zombie.at}")
+            if zombie.go_on() == "ended":
+                self.zombies.remove(zombie)
+        if not self.broker.calm and random.random() < self.crash:
+            self._lose()
+            return
+        if self.live.go_on() == "ended":
+            self.live = None
+        elif self.trace:
+            self.note(f"[{self.broker.now_ms}] {self.live.name}: {self.live.at}")
+
+    def _new_host(self) -> Host:
+        if self.kept and self.random.random() < 0.6:
+            host = self.kept.pop()
+            if host.version == self.version or not self.broker.calm:
+                return host
+        self._hosts += 1
+        is_old = not self.broker.calm and self.random.random() < 0.3
+        return Host(self, f"host{self._hosts}", 0 if is_old else self.version)
+
+    def _lose(self) -> None:
+        """The live host lets go, stalls or dies."""
+        assert self.live is not None
+        host, self.live = self.live, None
+        if host.at == "poll" and self.random.random() < 0.6:
+            how = "lets go"
+            self.kept = [host]
+        elif self.random.random() < 0.5:
+            how = "stalls"
+            self.zombies.append(host)
+        else:
+            how = "dies"
+        self.note(f"[{self.broker.now_ms}] {host.name} {how} at {host.at}")
+
+    def _is_settled(self) -> bool:
+        """Whether all that was written has been read and committed, and no copy is on its way."""
+        if not self.broker.calm or self.live is None or self._arrivals or self.broker.late:
+            return False
+        if self.live.at != "poll":
+            return self._was_settled
+        host, owner = self.live, self.live.owner
+        ends = {topic: self.broker.log(topic).next for topic in SOURCES}
+        if self.scenario.mode is ClockMode.FIXED:
+            held = {kind.topic for kind in Kind if owner.intake.waiting(kind)}
+            is_read = all(host.positions[topic] == end for topic, end in ends.items() if topic not in held)
+            self._was_settled = is_read and owner.is_done
+        else:
+            committed = {topic: self.broker.committed.get(topic) for topic in SOURCES}
+            self._was_settled = committed == ends and owner.intake.caught_up
+        return self._was_settled
+
+    def successor(self) -> WatchedPartition:
+        """What a later owner would restore, even when the cleaner has taken all it may."""
+        for topic in COMPACTED:
+            self.broker.log(topic).compact(self.broker.now_ms + 1)
+        host = Host(self, "successor", len(self.plans) - 1)
+        host.start()
+        while host.at != "poll":
+            assert host.go_on() != "ended", self.notes[-1]
+        partition = host.owner.partition
+        assert isinstance(partition, WatchedPartition)
+        self.residues = dict(host.owner.writer.erasures.residues)
+        return partition
+
+
+def simulate(seed: int, *, trace: bool = False, rough: bool = False) -> tuple[Simulation, str | None]:
+    """One world and what went wrong in it. ``rough``: more goes wrong than usual."""
+    from tests.worker.checks import check
+
+    simulation = Simulation(seed, trace=trace, rough=rough)
+    try:
+        with mock.patch.object(recovery, "Erasures", WatchedErasures):
+            simulation.run()
+            check(simulation)
+    except AssertionError as error:
+        return simulation, str(error) or "".join(traceback.format_exception(error))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it should not happen
+        return simulation, "".join(traceback.format_exception(error))
+    return simulation, None
+
+
+def run(seed: int, *, rough: bool = False) -> str | None:
+    return simulate(seed, rough=rough)[1]

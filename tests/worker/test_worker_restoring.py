@@ -1,0 +1,84 @@
+"""Which records of a changelog count."""
+
+from __future__ import annotations
+
+from stream.worker.interfaces import Record, StoredRecord
+from stream.worker.records import fence_key, stamped
+from stream.worker.restoring import Restorer
+
+
+class Changelog:
+    """Records written by hand, each with the stamp that its writer gives it."""
+
+    def __init__(self) -> None:
+        self.records: list[StoredRecord] = []
+
+    def fence(self, token: str) -> int:
+        self._append(Record(fence_key(token), b"{}"))
+        return len(self.records) - 1
+
+    def row(self, customer: str, value: bytes | None, epoch: int, number: int) -> None:
+        self._append(stamped(Record(customer.encode(), value), epoch, number))
+
+    def _append(self, record: Record) -> None:
+        self.records.append(StoredRecord(len(self.records), 0, *record))
+
+    def restored(self) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The rows that count, and what must be written again."""
+        restorer = Restorer()
+        for record in self.records:
+            restorer.add([record])
+        return {key: entry.value for key, entry in restorer.rows.items()}, list(restorer.rewrite)
+
+
+def test_the_latest_record_of_the_latest_owner_counts() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    log.row("a", b"1", first, 0)
+    log.row("b", b"1", first, 1)
+    second = log.fence("second")
+    log.row("a", b"2", second, 0)
+    log.row("b", None, second, 1)
+    assert log.restored() == ({b"a": b"2"}, [])
+
+
+def test_last_words_do_not_count_and_are_answered() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    log.row("a", b"1", first, 0)
+    second = log.fence("second")
+    log.row("a", b"stale", first, 1)
+    log.row("b", b"stale", first, 2)
+    assert log.restored() == ({b"a": b"1"}, [b"a", b"b"])
+    log.row("a", b"2", second, 0)
+    assert log.restored() == ({b"a": b"2"}, [b"b"])
+
+
+def test_a_late_copy_does_not_count() -> None:
+    log = Changelog()
+    epoch = log.fence("first")
+    log.row("a", b"1", epoch, 0)
+    log.row("a", b"2", epoch, 1)
+    log.row("a", b"1", epoch, 0)
+    assert log.restored() == ({b"a": b"2"}, [b"a"])
+
+
+def test_a_fence_that_came_twice_is_one_fence() -> None:
+    for acknowledged in (0, 1):
+        log = Changelog()
+        log.fence("first")
+        log.fence("first")
+        log.row("a", b"1", acknowledged, 0)
+        # When a cleaner drops the first copy, rows of that epoch would not count any more.
+        assert log.restored() == ({b"a": b"1"}, [] if acknowledged else [b"a"])
+
+
+def test_a_copy_of_an_older_fence_takes_nothing_over() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    log.row("a", b"1", first, 0)
+    second = log.fence("second")
+    log.row("b", b"2", second, 0)
+    log.fence("first")
+    log.row("c", b"2", second, 1)
+    assert log.restored() == ({b"a": b"1", b"b": b"2", b"c": b"2"}, [b"a", b"c"])
