@@ -99,6 +99,7 @@ class ChangeWriter:
         self._names = [segment.name for segment in segments]
         # hash64 / 2**64 < share, without rounding the hash: the product is exact, and so is the comparison in Python.
         self._holdouts = [segment.holdout * 2.0**64 for segment in segments]
+        self._holds_out = np.array(self._holdouts) > 0.0
         bounds = plan.segments[:, [op.S_EVIDENCE, op.S_EVIDENCE_END]].tolist()
         evidence = plan.evidence.tolist()
         infos = [[plan.values[v] for v in evidence[start:end]] for start, end in bounds]
@@ -138,27 +139,33 @@ class ChangeWriter:
                 dict(zip(names, values[start:end], strict=False))  # of equal length, and asking takes time
                 for names, start, end in zip(keys, starts, ends, strict=True)
             ],
-            self._held_out(segments, customers),
+            self._held_out(columns[op.O_SEGMENT], customers),
             repeat(quiet),
             repeat(self._plan.definitions_hash),
         )
         return Changes(list(items), columns[op.O_SEGMENT], entered, columns[op.O_STAY])
 
-    def _held_out(self, segments: list[int], customers: list[str]) -> Iterable[bool]:
-        if not any(self._holdouts):
+    def _held_out(self, segments: Ints, customers: list[str]) -> Iterable[bool]:
+        """Whether each customer belongs to the share that each segment holds out."""
+        asked = np.flatnonzero(self._holds_out[segments])
+        if not len(asked):
             return repeat(False)
-        shares = self._holdouts
-        return [
-            shares[segment] > 0.0 and self.held_out(segment, customer)
-            for segment, customer in zip(segments, customers, strict=True)
-        ]
+        held = [False] * len(segments)
+        for i, segment in zip(asked.tolist(), segments[asked].tolist(), strict=True):
+            held[i] = self.held_out(segment, customers[i])
+        return held
 
     @staticmethod
-    def _event_ids(events: Ints, batch: Columns) -> list[str | None]:
+    def _event_ids(events: Ints, batch: Columns) -> list[Any]:
         """The id of each event (n,) of the batch; None where there is no event."""
         caused = events >= 0
-        ids = iter(present_texts(batch.data, batch.event_id[events[caused]]))
-        return [next(ids) if flag else None for flag in caused.tolist()]
+        ids = present_texts(batch.data, batch.event_id[events[caused]])
+        if len(ids) == len(events):
+            return ids
+        some: npt.NDArray[np.object_] = np.full(len(events), None, dtype=np.object_)
+        some[caused] = ids
+        listed: list[Any] = some.tolist()
+        return listed
 
     def exit_of_gone(self, membership: Gone, sequence: int, at_ms: int, *, quiet: bool) -> Change:
         """The exit from a segment that the definitions do not have any more; there is no evidence left."""

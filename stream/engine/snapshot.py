@@ -18,8 +18,11 @@ from stream.engine.layout import Layout, copy_plan, reorder_ring
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.errors import SnapshotError
+from stream.events.bytewise import PADDING, Bytes
+from stream.events.spans import SIZE_BITS, hash_all, make_spans
 
 Ints = npt.NDArray[np.int64]
+_TextRow = list[str | None]
 
 _PREFIX_WORDS = 2
 _TEXTS = msgspec.msgpack.Decoder(list[str | None])
@@ -111,33 +114,65 @@ class RowCodec:
                 layout = self._layout
             self._decode_layout(layout, entries)
 
+    def fill(self, customers: Sequence[bytes], data: Sequence[bytes]) -> Ints:
+        """Fills the rows of ``n`` different customers, given in UTF-8, from rows in the present layout: their numbers.
+
+        Raises ``SnapshotError``. What is filled so is not among the ``restored``.
+        """
+        if not customers:
+            return np.zeros(0, dtype=np.int64)
+        wire, texts = _parse(self._layout, customers, data)
+        rows = self._profiles.rows_of(*_spans(customers))
+        words = self._new_words(len(rows))
+        words[:, op.R_CLOCK : op.R_CLOCK + self._layout.kept_words] = wire[:, _PREFIX_WORDS:]
+        self._put_texts(self._layout, texts, words)
+        self._place(rows, wire, words)
+        self._profiles.sweep_texts()
+        return rows
+
     def _decode_layout(self, layout: Layout, entries: list[tuple[str, bytes]]) -> None:
         customers = [customer for customer, _ in entries]
-        wire, texts = _parse(layout, entries)
+        wire, texts = _parse(layout, customers, [data for _, data in entries])
         rows = self._profiles.rows(customers)
-        words = np.tile(self._plan.template, (len(rows), 1))
+        words = self._new_words(len(rows))
         # In the wire's matrix a word lies where the layout says, plus the prefix, less the derived first word.
         shift = _PREFIX_WORDS - op.R_CLOCK
         for source, target, count in copy_plan(layout, self._layout):
             words[:, target : target + count] = wire[:, source + shift : source + shift + count]
-        old_texts = _text_parts(layout)
-        keys = {part.at + part.text_at: part.key for part in layout.parts if part.text_at >= 0}
-        mine = self._layout.by_key()
-        for number, (word, _) in enumerate(old_texts):
-            part = mine.get(keys[word])
-            if part is None or part.text_at < 0:
-                continue
-            for i, row_texts in enumerate(texts):
-                text = row_texts[number]
-                if text is not None:
-                    words[i, part.at + part.text_at] = self._profiles.texts.code(text)
+        self._put_texts(layout, texts, words)
         if layout is not self._layout:
             self._carry_rings(layout, wire, words)
             self._start_changed_segments(layout, words)
+        self._place(rows, wire, words)
+        self._restored.append(Restored(rows, frozenset(layout.by_key()), _gone(layout, self._layout, wire, rows)))
+
+    def _new_words(self, count: int) -> Ints:
+        """New customers' rows: (count, words)."""
+        words = np.empty((count, len(self._plan.template)), dtype=np.int64)
+        words[:] = self._plan.template
+        return words
+
+    def _place(self, rows: Ints, wire: Ints, words: Ints) -> None:
         words[:, op.R_ROLL] = 0  # to be worked out when the clock moves next
         self._profiles.scatter(rows, words)
         self._profiles.due[rows] = wire[:, 1]
-        self._restored.append(Restored(rows, frozenset(layout.by_key()), _gone(layout, self._layout, wire, rows)))
+
+    def _put_texts(self, layout: Layout, texts: _Texts, words: Ints) -> None:
+        """Enters the codes of texts; one that the present layout has no place for is dropped."""
+        keys = {part.at + part.text_at: part.key for part in layout.parts if part.text_at >= 0}
+        mine = self._layout.by_key()
+        for number, (word, _) in enumerate(_text_parts(layout)):
+            part = mine.get(keys[word])
+            if part is None or part.text_at < 0:
+                continue
+            column = [row[number] for row in texts.rows]
+            present = [i for i, text in enumerate(column) if text is not None]
+            if present:
+                codes = np.full(len(column), op.NONE, dtype=np.int64)
+                codes[present] = self._profiles.texts.codes(*make_spans([column[i] or "" for i in present]))
+                of_rows = codes[texts.which]
+                word = part.at + part.text_at
+                words[:, word] = np.where(of_rows == op.NONE, words[:, word], of_rows)
 
     def _carry_rings(self, layout: Layout, wire: Ints, words: Ints) -> None:
         """Rings of remembered ids have another size when ``dedupe`` changed: the latest ids stay."""
@@ -198,26 +233,66 @@ def _layout(snapshot: Snapshot, layout_id: int) -> Layout:
     return layout
 
 
-def _parse(layout: Layout, entries: list[tuple[str, bytes]]) -> tuple[Ints, list[list[str | None]]]:
+@dataclass(frozen=True)
+class _Texts:
+    """The different combinations of texts that rows have, and ``which`` (n,) of them is each row's."""
+
+    rows: list[_TextRow]
+    which: Ints
+
+
+def _parse(
+    layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes]
+) -> tuple[Ints, _Texts]:
     """The words of rows in one layout, prefix included, (n, 2 + kept); and their texts."""
     size = 8 * (_PREFIX_WORDS + layout.kept_words)
     text_parts = len(_text_parts(layout))
-    texts: list[list[str | None]] = []
-    for customer, data in entries:
-        if len(data) < size or (len(data) > size) != (text_parts > 0):
+    for customer, row in zip(customers, data, strict=True):
+        if len(row) < size or (len(row) > size) != (text_parts > 0):
+            raise SnapshotError(f"the row of customer {_name(customer)} is {len(row)} bytes, its layout says {size} and texts")
+    if text_parts:
+        texts = _parse_texts(customers, [row[size:] for row in data], text_parts)
+        data = [row[:size] for row in data]
+    else:
+        texts = _Texts([], np.zeros(len(data), dtype=np.int64))
+    return np.frombuffer(b"".join(data), dtype="<i8").reshape(len(data), -1), texts
+
+
+def _parse_texts(customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes], count: int) -> _Texts:
+    """The texts of rows. Few of them differ, so each combination is decoded once."""
+    numbers: dict[bytes, int] = {}
+    which = [numbers.setdefault(row, len(numbers)) for row in data]
+    found = []
+    for row, number in numbers.items():
+        try:
+            texts = _TEXTS.decode(row)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SnapshotError(
-                f"the row of customer {customer!r} is {len(data)} bytes, its layout says {size} and texts"
-            )
-        if text_parts:
+                f"the texts in the row of customer {_name(customers[which.index(number)])} are damaged: {error}"
+            ) from error
+        if len(texts) != count:
+            customer = _name(customers[which.index(number)])
+            raise SnapshotError(f"the row of customer {customer} has {len(texts)} texts, not {count}")
+        found.append(texts)
+    return _Texts(found, np.array(which, dtype=np.int64))
+
+
+def _name(customer: str | bytes) -> str:
+    return repr(customer if isinstance(customer, str) else customer.decode("utf-8", "replace"))
+
+
+def _spans(customers: Sequence[bytes]) -> tuple[Bytes, Ints, npt.NDArray[np.uint64]]:
+    """`stream.events.spans.make_spans` of texts that are given in UTF-8."""
+    sizes = np.fromiter(map(len, customers), dtype=np.int64, count=len(customers))
+    joined = b"".join(customers)
+    if not joined.isascii():
+        for customer in customers:
             try:
-                row_texts = _TEXTS.decode(data[size:])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise SnapshotError(f"the texts in the row of customer {customer!r} are damaged: {error}") from error
-            if len(row_texts) != text_parts:
-                raise SnapshotError(f"the row of customer {customer!r} has {len(row_texts)} texts, not {text_parts}")
-            texts.append(row_texts)
-    joined = b"".join(data[:size] for _, data in entries)
-    return np.frombuffer(joined, dtype="<i8").reshape(len(entries), -1).astype(np.int64), texts
+                customer.decode()
+            except UnicodeDecodeError:
+                raise SnapshotError(f"there is a row of a customer whose id is no UTF-8: {customer!r}") from None
+    data = np.frombuffer(joined + bytes(PADDING), dtype=np.uint8)
+    return data, (np.cumsum(sizes) - sizes) << SIZE_BITS | sizes, hash_all(customers)
 
 
 def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:

@@ -213,44 +213,46 @@ def _patterns(plan: Ints, literals: Bytes, data: Bytes, field: int, start: int, 
 def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp: int) -> int:
     """Reads the message at ``at``: notes type and place of the value of each key that is looked for.
 
-    Returns the place behind it. Texts that are noted have their escapes replaced by what they say.
+    Returns the place behind it; of one that is no JSON, or has a key twice, ``~place`` of a place within it, behind all
+    that was written. Texts that are noted have their escapes replaced by what they say, which may be a NUL.
     """
     stack = plan[sl.P_KEYS] * sl.K_COLUMNS
     at = after_space(data, at)
     if byte_at(data, at) != _OPEN_BRACE:
-        return js.BAD
+        return ~at
     at = after_space(data, at + 1)
     if byte_at(data, at) == _CLOSE_BRACE:
         return after_space(data, at + 1)
     while True:
         if byte_at(data, at) != _QUOTE:
-            return js.BAD
+            return ~at
         end = close = next_mark(data, at + 1)
         if byte_at(data, end) != _QUOTE:
             close = end_of_text(data, end)
-            if close >= 0:
-                end = js.unescaped(data, at + 1, close, js.WRITE)
-            if close < 0 or end < 0:
-                return js.BAD
+            if close < 0:
+                return ~at
+            end = js.unescaped(data, at + 1, close, js.WRITE)
+            if end < 0:
+                return ~close
         key = _find(plan, literals, data, at + 1, end - at - 1)
         if key != sl.NONE:
             key = plan[key + sl.W_KEY]
         at = after_space(data, close + 1)
         if byte_at(data, at) != _COLON:
-            return js.BAD
+            return ~at
         at = after_space(data, at + 1)
         type_, start = js.type_at(data, at), at
         if type_ == js.TEXT:
             start = at + 1
-            end = next_mark(data, start)
-            at = end + 1
+            end = close = next_mark(data, start)
             if byte_at(data, end) != _QUOTE:
-                end = end_of_text(data, end)
-                at = end + 1
-                if end >= 0:
-                    end = js.unescaped(data, start, end, js.CHECK if key == sl.NONE else js.WRITE)
+                close = end_of_text(data, end)
+                if close < 0:
+                    return ~at
+                end = js.unescaped(data, start, close, js.CHECK if key == sl.NONE else js.WRITE)
                 if end < 0:
-                    return js.BAD
+                    return ~close
+            at = close + 1
         else:
             if type_ == js.NUMBER:
                 at = end_of_number(data, at)
@@ -259,12 +261,12 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
             else:
                 at = end_of_word(data, at)
             if at < 0:
-                return js.BAD
+                return ~start
             end = at
         if key != sl.NONE:
             token = key * sl.K_COLUMNS
             if work[token + sl.K_STAMP] == stamp:
-                return js.BAD  # all copies must be looked at
+                return ~at  # all copies must be looked at
             work[token + sl.K_STAMP] = stamp
             work[token + sl.K_TYPE] = type_
             work[token + sl.K_START] = start
@@ -275,7 +277,7 @@ def _tokens(plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp
         elif byte_at(data, at) == _CLOSE_BRACE:
             return after_space(data, at + 1)
         else:
-            return js.BAD
+            return ~at
 
 
 @pasted
@@ -454,7 +456,7 @@ def scan(plan: Ints, literals: Bytes, masks: Words, data: Bytes, work: Ints, roo
         stamp, start = message + 1, at
         at = _tokens(plan, literals, data, work, start, stamp)
         if at < 0 or byte_at(data, at) != 0:
-            at = start
+            at = max(at, ~at)
             while byte_at(data, at) != 0:
                 at += 1
             at += 1

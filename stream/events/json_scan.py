@@ -63,12 +63,12 @@ def _is_digit(byte: int) -> bool:
 
 @inner
 def end_of_text(data: Bytes, at: int) -> int:
-    """The place of the quote that ends the text whose first byte is at ``at``; its escapes are not looked at."""
+    """The place of the quote that ends the text whose first byte is at ``at``. What is escaped is not looked at."""
     while True:
         at = next_mark(data, at)
         if byte_at(data, at) == QUOTE:
             return at
-        if byte_at(data, at) != BACKSLASH:
+        if byte_at(data, at) != BACKSLASH or byte_at(data, at + 1) < _SPACE:
             return BAD
         at += 2
 

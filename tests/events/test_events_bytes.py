@@ -194,3 +194,26 @@ def test_duplicates_of_type_where_kinds_are_mixed() -> None:
     columns, rejections = Decoder(everything()).decode_mixed([both, both[:-1] + b',"type":"nonsense"}'])
     assert columns.kind.tolist() == [Kind.PURCHASE]
     assert [(r.index, r.code) for r in rejections] == [(1, Code.UNKNOWN_KIND)]
+
+
+def test_a_nul_that_is_written_as_an_escape_ends_no_message() -> None:
+    carrier = b'{"category":"a\\u0000b","traits":{"pl\\u0000an":"\\u0000","plan":"p\\u0000"},' + GOOD[1:]
+    broken = [
+        carrier[:-1],
+        carrier[:-1] + b',"other":tru}',
+        carrier[:-1] + b',"other":"\\x"}',
+        carrier[:-1] + b',"device":"\\u0000\\ud800"}',
+        carrier[:-1] + b',"device":"\\u0000',
+        carrier[:-1] + b',"device":"\\u0000\\',
+        carrier[:-1] + b',"other":"\\',
+        carrier[:-1] + b',"\\',
+        carrier[:-1] + b',"\\u0000dev\\x":1}',
+        carrier + b"}",
+    ]
+    wanted = Wanted({Kind.CLICK: KindColumns(texts=("category", "device"))}, ("plan",))
+    for bad in broken:
+        columns, rejections = Decoder(wanted).decode(Kind.CLICK, [carrier, bad, GOOD, bad, carrier])
+        assert [r.index for r in rejections] == [1, 3], bad
+        assert columns.source.tolist() == [0, 2, 4]
+        assert texts_in(columns)[0] == ["a\0b", None, "a\0b"]
+        assert columns.trait_values() == [(0, 0, "p\0"), (2, 0, "p\0")]
