@@ -128,7 +128,7 @@ def _remember_event(plan: Ints, constants: Floats, events: Events, work: Ints, r
                 if word == op.NONE:
                     continue
         if update(plan, a, row, t, word):
-            _touch(work, plan[a + op.A_TOUCH])
+            _touch(plan, work, plan[a + op.A_TOUCH])
             days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
     if days_counted:
         for k in range(plan[op.P_CHURN_CACHES], plan[op.P_CHURN_CACHES] + plan[op.P_CHURN_CACHE_COUNT]):
@@ -136,8 +136,11 @@ def _remember_event(plan: Ints, constants: Floats, events: Events, work: Ints, r
 
 
 @pasted
-def _touch(work: Ints, bit: int) -> None:
-    work[work[op.W_TOUCHED] + bit // op.TOUCH_BITS] |= 1 << bit % op.TOUCH_BITS
+def _touch(plan: Ints, work: Ints, thing: int) -> None:
+    """Notes the segments that read something which has changed."""
+    words = plan[op.P_MASK_WORDS]
+    for k in range(words):
+        work[work[op.W_TOUCHED] + k] |= plan[plan[op.P_READERS] + thing * words + k]
 
 
 @inner
@@ -185,7 +188,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
     t, clock = events.time_ms[i], row[op.R_CLOCK]
     if t > clock:
         move_clock(plan, row, t)
-    for k in range(work[op.W_TOUCHED], work[op.W_TOUCHED] + plan[op.P_TOUCH_WORDS]):
+    for k in range(work[op.W_TOUCHED], work[op.W_TOUCHED] + plan[op.P_MASK_WORDS]):
         work[k] = 0
     _remember_event(plan, constants, events, work, row, i)
     while trait < events.trait_event.shape[0] and events.trait_event[trait] == i:
@@ -196,7 +199,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
             if row[word + 1] != events.trait_type[trait] or row[word + 2] != events.trait_value[trait]:
                 row[word + 1] = events.trait_type[trait]
                 row[word + 2] = events.trait_value[trait]
-                _touch(work, plan[at + op.TRAIT_TOUCH])
+                _touch(plan, work, plan[at + op.TRAIT_TOUCH])
         trait += 1
     _remember_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i], 0)
     _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)

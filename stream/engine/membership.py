@@ -65,7 +65,7 @@ def evaluate(
         g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
         if withheld.shape[0] == 0 and not (changed and plan[g + op.S_MEMBER]):
             own_s = _own_timer(row, plan[op.P_DUES], s)
-            if own_s > now_s and not (event != op.NONE and _touched(plan, work, s)):
+            if own_s > now_s and not (event != op.NONE and _touched(work, s)):
                 if own_s < _NEVER_S:
                     due = min(due, own_s * 1_000)
                 continue
@@ -97,14 +97,9 @@ def _set_own_timer(row: Ints, dues: int, s: int, seconds: int) -> None:
 
 
 @pasted
-def _touched(plan: Ints, work: Ints, s: int) -> bool:
+def _touched(work: Ints, s: int) -> bool:
     """Whether the event at hand changed anything that segment ``s`` reads."""
-    words = plan[op.P_TOUCH_WORDS]
-    needs = plan[op.P_NEEDS] + s * words
-    for k in range(words):
-        if plan[needs + k] & work[work[op.W_TOUCHED] + k] != 0:
-            return True
-    return False
+    return work[work[op.W_TOUCHED] + s // op.MASK_BITS] >> s % op.MASK_BITS & 1 != 0
 
 
 @pasted

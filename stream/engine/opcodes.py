@@ -30,15 +30,15 @@ P_EVENT_RING_SIZE: Final = 15
 P_ORDER_RING: Final = 16
 P_ORDER_RING_SIZE: Final = 17
 P_TRAITS: Final = 18  # of each wanted trait: TRAIT_COLUMNS
-P_NEEDS: Final = 19  # of each segment: P_TOUCH_WORDS masks of what its conditions read
-P_TOUCH_WORDS: Final = 20
+P_READERS: Final = 19  # of each accumulator and trait: a mask of P_MASK_WORDS words, the segments that read it
+P_MASK_WORDS: Final = 20
 P_DUES: Final = 21  # first word of the segments' own timers in a row
 P_HEADER: Final = 22
 
 TRAIT_WORD: Final = 0  # first word in a row
-TRAIT_TOUCH: Final = 1  # bit that says that an event changed it
+TRAIT_TOUCH: Final = 1  # its number in P_READERS
 TRAIT_COLUMNS: Final = 2
-TOUCH_BITS: Final = 62  # bits in use of a word of touch masks
+MASK_BITS: Final = 62  # segments in a word of a mask
 
 # --- The plan's doubles start with the churn model --------------------------------------------------------------------
 K_MODEL: Final = 0  # 1.0 for MBG/NBD, else 0.0; then r, alpha, a, b (weeks)
@@ -69,7 +69,7 @@ A_COLUMN: Final = 3  # ... and the row of that matrix
 A_OFFSET: Final = 4  # the first word in the customer's row
 A_WIDTH: Final = 5  # of a bucket, ms; 0 without a window
 A_BUCKETS: Final = 6
-A_TOUCH: Final = 7  # bit that says that an event changed what can be read from it
+A_TOUCH: Final = 7  # its number in P_READERS
 A_COLUMNS: Final = 8
 
 FROM_NOTHING: Final = 0
@@ -199,7 +199,7 @@ W_PIECES_MOST: Final = 3
 W_STACK: Final = 4  # of conditions: three words an entry (type, value, until)
 W_HITS: Final = 5  # 1 for each filter that the event at hand passes
 W_BITS: Final = 6  # stack of a filter
-W_TOUCHED: Final = 7  # masks of what the event at hand changed
+W_TOUCHED: Final = 7  # a mask: the segments that read something that the event at hand changed
 W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
 W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
 W_HEADER: Final = 10

@@ -98,7 +98,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     dues = row.derived([0] * ((len(segments) + 1) // 2))
     touch = {a.key: bit for bit, a in enumerate(ordered)}
     touch.update((f"trait {name}", len(touch)) for name in traits)
-    touch_words = -(-max(len(touch), 1) // op.TOUCH_BITS)
+    mask_words = -(-max(len(segments), 1) // op.MASK_BITS)
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters
     )
@@ -115,13 +115,13 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
             op.P_FILTERS: [x for row_ in filter_table for x in row_],
             op.P_CHURN_CACHES: conditions.crossings,
             op.P_TRAITS: [x for name in traits for x in (trait_words[name], touch[f"trait {name}"])],
-            op.P_NEEDS: _needs_masks(definitions, values, touch, touch_words),
+            op.P_READERS: _reader_masks(definitions, values, touch, mask_words),
         },
         accumulators,
         kind_accumulators,
         kind_filters,
         windowed,
-        (event_ring, order_ring, dues, touch_words),
+        (event_ring, order_ring, dues, mask_words),
     )
     waits = sum((s.for_ms > 0) + (s.min_stay_ms > 0) + (s.cooldown_ms > 0) for s in definitions.segments)
     crossings = sum(row_[0] in (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN) for row_ in conditions.code)
@@ -181,7 +181,7 @@ def _assemble(
     numbers[op.P_SEGMENT_COUNT] = len(definitions.segments)
     numbers[op.P_EVIDENCE_MOST] = len(tables[op.P_EVIDENCE])
     numbers[op.P_CHURN_CACHE_COUNT] = len(tables[op.P_CHURN_CACHES])
-    numbers[op.P_EVENT_RING], numbers[op.P_ORDER_RING], numbers[op.P_DUES], numbers[op.P_TOUCH_WORDS] = places
+    numbers[op.P_EVENT_RING], numbers[op.P_ORDER_RING], numbers[op.P_DUES], numbers[op.P_MASK_WORDS] = places
     numbers[op.P_EVENT_RING_SIZE] = definitions.dedupe_events
     numbers[op.P_ORDER_RING_SIZE] = definitions.dedupe_orders
     return Arrays(np.array(numbers, dtype=np.int64), np.array(constants.values, dtype=np.float64))
@@ -230,16 +230,14 @@ def _compile_segments(
     return table, evidence_values
 
 
-def _needs_masks(definitions: tree.Definitions, values: ValueCompiler, touch: dict[str, int], words: int) -> list[int]:
-    """For each segment the masks, ``words`` of them, of the accumulators and traits that its conditions read."""
-    masks: list[int] = []
-    for segment in definitions.segments:
-        own = [0] * words
+def _reader_masks(definitions: tree.Definitions, values: ValueCompiler, touch: dict[str, int], words: int) -> list[int]:
+    """For each thing that an event may change a mask of ``words`` words: the segments that read it."""
+    masks = [[0] * words for _ in touch]
+    for number, segment in enumerate(definitions.segments):
         for part in evidence(segment):
             for key in values.infos[values.index(part)].history:
-                own[touch[key] // op.TOUCH_BITS] |= 1 << touch[key] % op.TOUCH_BITS
-        masks += own
-    return masks
+                masks[touch[key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
+    return [word for mask in masks for word in mask]
 
 
 def _compile_accumulators(

@@ -24,7 +24,7 @@ class WorkingMemory:
             op.W_STACK: 3 * plan.stack_depth,
             op.W_HITS: plan.filter_count,
             op.W_BITS: plan.filter_depth,
-            op.W_TOUCHED: int(plan.arrays.numbers[op.P_TOUCH_WORDS]),
+            op.W_TOUCHED: int(plan.arrays.numbers[op.P_MASK_WORDS]),
             op.W_CHANGES: op.O_COLUMNS * changes,
             op.W_PIECES: 2 * pieces,
         }
