@@ -13,7 +13,15 @@ from typing import IO, Any
 import click
 
 from stream import __version__
-from stream.errors import BrokerUnreachableError, InputError, SegstreamError, SortSpaceError, TopicsError
+from stream.errors import (
+    BrokerUnreachableError,
+    GroupInUseError,
+    InputError,
+    PortInUseError,
+    SegstreamError,
+    SortSpaceError,
+    TopicsError,
+)
 
 #: All commands: name, place under ``stream/commands/`` as ``MODULE:ATTRIBUTE``, and what the list of commands says.
 #: A new command is one line here and a module there. The module is imported when its command runs or its own help is
@@ -23,7 +31,12 @@ COMMANDS = {
     "replay": ("replay:replay", "Replay files of events: who entered and left which segment, when and why."),
     "topics": ("topics:topics", "Make the topics on a broker, or see how they are."),
     "produce": ("produce:produce", "Send events from files to their topics."),
+    "worker": ("worker:worker", "Apply events as they come, and send who entered and left which segment."),
     "changes": ("changes:changes", "Print the changes in their topic, each once."),
+    "erase": ("erase:erase", "Ask for a customer to be forgotten."),
+    "redrive": ("redrive:redrive", "Send dead letters back to their topics, once what was wrong is mended."),
+    "reset": ("reset:reset", "Start anew from the topics' beginning."),
+    "config": ("config:config", "Print the settings of all commands, and where each comes from."),
     "simulate": ("simulate:simulate", "Make believable shop traffic, to try segments with."),
 }
 
@@ -39,6 +52,8 @@ _EXIT_CODES: dict[type[SegstreamError], int] = {
     InputError: EXIT_USAGE,
     SortSpaceError: EXIT_USAGE,
     TopicsError: EXIT_CONFIG,
+    GroupInUseError: EXIT_CONFIG,
+    PortInUseError: EXIT_CONFIG,
     BrokerUnreachableError: EXIT_UNREACHABLE,
 }
 

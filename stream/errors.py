@@ -64,3 +64,15 @@ class TopicsError(SegstreamError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class GroupInUseError(SegstreamError):
+    """Workers, or somebody else, are in a consumer group that must be empty for what is asked."""
+
+
+class PortInUseError(SegstreamError):
+    """The port for probes and metrics belongs to another process, or may not be listened at."""
+
+
+class ClockAheadError(SegstreamError):
+    """A fixed clock lies far ahead of the records: a stream clock never goes back."""

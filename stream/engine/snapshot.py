@@ -84,7 +84,7 @@ class RowCodec:
         wire[:, 0] = np.array([self.layout_id], dtype=np.uint64).view(np.int64)
         wire[:, 1] = self._profiles.due[rows]
         wire[:, _PREFIX_WORDS:] = words[:, op.R_CLOCK : op.R_CLOCK + kept]
-        texts: list[list[str | None]] = [[] for _ in rows]
+        columns: list[_TextRow] = []
         for word, is_trait in self._texts:
             codes = words[:, word]
             if is_trait:
@@ -92,17 +92,25 @@ class RowCodec:
                 holds = words[:, word - 1] == op.T_TEXT
             else:
                 holds = np.ones(len(rows), dtype=np.bool_)
-            for row, code in zip(texts, codes.tolist(), strict=True):
-                row.append(None if code == op.NONE else self._profiles.texts.text(code))
+            columns.append(self._texts_of(codes))
             # Codes mean something in this process only.
             wire[holds, _PREFIX_WORDS + word - op.R_CLOCK] = op.NONE
         size = 8 * (_PREFIX_WORDS + kept)
         data = wire.tobytes()
         out = [data[at : at + size] for at in range(0, len(data), size)]
-        if self._texts:
-            encode = msgspec.msgpack.encode
-            out = [row + encode(row_texts) for row, row_texts in zip(out, texts, strict=True)]
+        if columns:
+            encode = msgspec.msgpack.Encoder().encode
+            out = [row + encode(row_texts) for row, row_texts in zip(out, zip(*columns, strict=True), strict=True)]
         return out
+
+    def _texts_of(self, codes: Ints) -> _TextRow:
+        """The texts of codes (n,), None where there is none."""
+        texts: npt.NDArray[np.object_] = np.full(len(codes), None, dtype=np.object_)
+        present = codes != op.NONE
+        if present.any():
+            texts[present] = self._profiles.texts.texts(codes[present])
+        found: _TextRow = texts.tolist()
+        return found
 
     # --- from bytes ---
 
@@ -171,8 +179,8 @@ class RowCodec:
                 codes = np.full(len(column), op.NONE, dtype=np.int64)
                 codes[present] = self._profiles.texts.codes(*make_spans([column[i] or "" for i in present]))
                 of_rows = codes[texts.which]
-                word = part.at + part.text_at
-                words[:, word] = np.where(of_rows == op.NONE, words[:, word], of_rows)
+                mine_at = part.at + part.text_at
+                words[:, mine_at] = np.where(of_rows == op.NONE, words[:, mine_at], of_rows)
 
     def _carry_rings(self, layout: Layout, wire: Ints, words: Ints) -> None:
         """Rings of remembered ids have another size when ``dedupe`` changed: the latest ids stay."""
@@ -241,15 +249,15 @@ class _Texts:
     which: Ints
 
 
-def _parse(
-    layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes]
-) -> tuple[Ints, _Texts]:
+def _parse(layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes]) -> tuple[Ints, _Texts]:
     """The words of rows in one layout, prefix included, (n, 2 + kept); and their texts."""
     size = 8 * (_PREFIX_WORDS + layout.kept_words)
     text_parts = len(_text_parts(layout))
-    for customer, row in zip(customers, data, strict=True):
+    for i, row in enumerate(data):
         if len(row) < size or (len(row) > size) != (text_parts > 0):
-            raise SnapshotError(f"the row of customer {_name(customer)} is {len(row)} bytes, its layout says {size} and texts")
+            raise SnapshotError(
+                f"the row of customer {_name(customers[i])} is {len(row)} bytes, its layout says {size} and texts"
+            )
     if text_parts:
         texts = _parse_texts(customers, [row[size:] for row in data], text_parts)
         data = [row[:size] for row in data]

@@ -12,7 +12,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError
 
 from stream.errors import TopicsError
-from stream.kafka.topics import FoundTopic, Topic, problems
+from stream.kafka.connection import connected_admin
+from stream.kafka.topics import FoundTopic, Topic, problems, source_topics
 
 #: So long a broker may take until every partition of a new topic has a leader.
 _LEADERS_WITHIN_S = 30.0
@@ -34,6 +35,20 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -> dic
         name: FoundTopic(name, len(topic["partitions"]), _replication(topic), settings.get(name, {}))
         for name, topic in described.items()
     }
+
+
+async def source_partitions(broker: str) -> int:
+    """How many partitions each of the topics has that workers read.
+
+    Raises ``TopicsError`` when they are not as they have to be, and ``BrokerUnreachableError``.
+    """
+    topics = source_topics()
+    async with connected_admin(broker) as admin:
+        found = await find_topics(admin, [topic.name for topic in topics])
+    wrong = problems(topics, found)
+    if wrong:
+        raise TopicsError(wrong)
+    return found[topics[0].name].partitions
 
 
 def _replication(topic: dict[str, Any]) -> int:

@@ -101,9 +101,19 @@ def changelog_name(app_id: str) -> str:
     return f"{app_id}-{PROFILES_TABLE}-changelog"
 
 
+def changelog(app_id: str = APP_ID) -> Topic:
+    """The changelog of the profiles."""
+    return Topic(changelog_name(app_id), "the profiles, to restore them from", _CHANGELOG, copartitioned=True)
+
+
 def event_topics() -> tuple[Topic, ...]:
     """The topics that events come in by, in the order of kinds."""
     return tuple(Topic(TOPICS[kind], f"{kind.word} events", _EVENTS, copartitioned=True) for kind in Kind)
+
+
+def source_topics() -> tuple[Topic, ...]:
+    """All topics that workers read."""
+    return (*event_topics(), Topic(CUSTOMER_ERASURES, "customers to forget", copartitioned=True))
 
 
 def all_topics(app_id: str = APP_ID, destinations: Iterable[str] = ()) -> tuple[Topic, ...]:
@@ -112,12 +122,11 @@ def all_topics(app_id: str = APP_ID, destinations: Iterable[str] = ()) -> tuple[
     Raises ``TopicsError`` when a destination is one of the others.
     """
     own = (
-        *event_topics(),
-        Topic(CUSTOMER_ERASURES, "customers to forget", copartitioned=True),
+        *source_topics(),
         Topic(SEGMENT_CHANGES, "every change"),
         Topic(MEMBERSHIPS, "who is in which segment now", (_COMPACTED,)),
         Topic(DEAD_LETTERS, "messages that are no valid events", (_LARGE,)),
-        Topic(changelog_name(app_id), "the profiles, to restore them from", _CHANGELOG, copartitioned=True),
+        changelog(app_id),
     )
     further = sorted(set(destinations))
     taken = {topic.name for topic in own}.intersection(further)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from stream.events.columns import Columns
 from stream.events.decoder import Decoder
 from stream.kafka.topics import CUSTOMER_ERASURES
 from stream.worker.erasures import Request, parse_request
-from stream.worker.interfaces import Record, Span, StoredRecord
+from stream.worker.interfaces import Headers, Record, Span, StoredRecord
 from stream.worker.letters import BAD_ERASURE, WRONG_PARTITION, dead_letter
 from stream.worker.partitioning import partitions_of
 from stream.worker.settings import Settings
@@ -34,6 +35,25 @@ class _Progress:
     @property
     def is_behind(self) -> bool:
         return self.end is None or self.read < self.end
+
+
+class _Records(NamedTuple):
+    """Records as columns, as `Intake.push_columns` gets them."""
+
+    offsets: Ints
+    times_ms: Ints
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers]
+
+    def record(self, index: int) -> StoredRecord:
+        return StoredRecord(
+            int(self.offsets[index]),
+            int(self.times_ms[index]),
+            self.keys[index],
+            self.values[index],
+            self.headers[index],
+        )
 
 
 @dataclass(frozen=True)
@@ -90,12 +110,33 @@ class Intake:
 
     def push(self, kind: Kind, records: Sequence[StoredRecord], end: int) -> None:
         """Takes the next records of a topic. ``end`` is where it ends: the high watermark of the fetch."""
+        offsets = np.fromiter((record[0] for record in records), dtype=np.int64, count=len(records))
+        times_ms = np.fromiter((record[1] for record in records), dtype=np.int64, count=len(records))
+        headers = [record[4] for record in records]
+        keys, values = [record[2] for record in records], [record[3] for record in records]
+        self.push_columns(kind, offsets, times_ms, keys, values, headers, end)
+
+    def push_columns(
+        self,
+        kind: Kind,
+        offsets: Ints,
+        times_ms: Ints,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers],
+        end: int,
+    ) -> None:
+        """`push` of ``n`` records as columns: (n,) each. Where a record has no timestamp of its own, it is negative.
+
+        ``headers`` is asked for the records that are refused only, so it may make them when it is asked.
+        """
         progress = self._topics[kind]
         if not self._merger.waiting(kind):
             progress.applied = progress.read
-        if records:
+        if len(offsets):
+            records = _Records(offsets, times_ms, keys, values, headers)
             self._decode(kind, records)
-        self.skip(kind, records[-1].offset + 1 if records else 0, end)
+        self.skip(kind, int(offsets[-1]) + 1 if len(offsets) else 0, end)
 
     def skip(self, kind: Kind, position: int, end: int) -> None:
         """Says that a topic was read up to ``position``, which steps over what is no record of ours."""
@@ -107,7 +148,7 @@ class Intake:
     def push_requests(self, records: Sequence[StoredRecord], end: int) -> None:
         """Takes the next records of the topic of erasures."""
         settings = self.settings
-        wrong = _misplaced(records, settings)
+        wrong = _misplaced([record.key for record in records], settings)
         for i, record in enumerate(records):
             if i in wrong:
                 self._refuse(CUSTOMER_ERASURES, record, WRONG_PARTITION, wrong[i])
@@ -120,24 +161,20 @@ class Intake:
             self._erasures.read = records[-1].offset + 1
         self._erasures.end = max(self._erasures.end or 0, end)
 
-    def _decode(self, kind: Kind, records: Sequence[StoredRecord]) -> None:
-        keys = [record.key for record in records]
-        values = [record.value for record in records]
-        times = np.fromiter((record.timestamp_ms for record in records), dtype=np.int64, count=len(records))
+    def _decode(self, kind: Kind, records: _Records) -> None:
         max_ahead_ms = self.plan.definitions.max_ahead_ms
-        events, rejections = self.decoder.decode(kind, values, times, keys, max_ahead_ms)
+        events, rejections = self.decoder.decode(kind, records.values, records.times_ms, records.keys, max_ahead_ms)
         refused = {rejection.index: (rejection.code, rejection.reason) for rejection in rejections}
-        wrong = _misplaced(records, self.settings)
+        wrong = _misplaced(records.keys, self.settings)
         if wrong:
             misplaced = np.isin(events.source, np.fromiter(wrong, dtype=np.int64, count=len(wrong)))
             for index in events.source[misplaced].tolist():
                 refused[index] = WRONG_PARTITION, wrong[index]
             events = events.select(np.flatnonzero(~misplaced))
         for index in sorted(refused):
-            self._refuse(kind.topic, records[index], *refused[index])
+            self._refuse(kind.topic, records.record(index), *refused[index])
         if len(events):
-            offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
-            self._merger.push(kind, events, offsets[events.source])
+            self._merger.push(kind, events, records.offsets[events.source])
 
     def _refuse(self, topic: str, record: StoredRecord, code: str, reason: str) -> None:
         settings = self.settings
@@ -202,13 +239,13 @@ def _begin(span: Span) -> _Progress:
     return _Progress(position, span.end, position)
 
 
-def _misplaced(records: Sequence[StoredRecord], settings: Settings) -> dict[int, str]:
+def _misplaced(keys: Sequence[bytes | None], settings: Settings) -> dict[int, str]:
     """The records whose key belongs to another partition, by index, and what to say of it."""
-    if settings.partitions == 1 or not records:
+    if settings.partitions == 1 or not keys:
         return {}
-    belongs = partitions_of([record.key or b"" for record in records], settings.partitions)
+    belongs = partitions_of([key or b"" for key in keys], settings.partitions)
     return {
         i: f"the record is in partition {settings.partition}, its key belongs to partition {belongs[i]}"
         for i in np.flatnonzero(belongs != settings.partition).tolist()
-        if records[i].key is not None
+        if keys[i] is not None
     }

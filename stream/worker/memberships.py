@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter
 from stream.engine.partition import Partition
-from stream.instants import format_instant
+from stream.instants import format_instants
+
+Ints = npt.NDArray[np.int64]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,22 +24,30 @@ class Memberships:
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
         self._names = [segment.name for segment in partition.plan.definitions.segments]
+        self._keys = [_encode(name) for name in self._names]
+        self._shares = [segment.holdout > 0.0 for segment in partition.plan.definitions.segments]
         self._words = partition.plan.segments[:, op.S_STATE]
         self._writer = ChangeWriter(partition.plan, partition.profiles)
 
     def of(self, customers: Sequence[str]) -> list[tuple[int, list[tuple[int, int]]]]:
         """For each customer with a row: the sequence, and (segment's number, since when) of each membership."""
-        profiles = self._partition.profiles
+        members: list[list[tuple[int, int]]] = [[] for _ in customers]
         if not customers:
             return []
+        sequences, places, segments, instants = self._found(customers)
+        for i, segment, since_ms in zip(places, segments, instants.tolist(), strict=True):
+            members[i].append((segment, since_ms))
+        return list(zip(sequences, members, strict=True))
+
+    def _found(self, customers: Sequence[str]) -> tuple[list[int], list[int], list[int], Ints]:
+        """The sequences; and of each membership the customer's place, the segment's number, and since when."""
+        profiles = self._partition.profiles
         rows = profiles.find_all(customers)
         assert rows.min() >= 0, "a customer without a row"
         words = profiles.gather(rows)
         states = words[:, self._words]
-        members: list[list[tuple[int, int]]] = [[] for _ in customers]
-        for i, segment in zip(*np.nonzero((states >= 0) & (states & 1 == 1)), strict=True):
-            members[i].append((int(segment), int(states[i, segment]) >> 1))
-        return list(zip(words[:, op.R_SEQUENCE].tolist(), members, strict=True))
+        places, segments = np.nonzero((states >= 0) & (states & 1 == 1))
+        return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), states[places, segments] >> 1
 
     def is_held_out(self, segment: int, customer: str) -> bool:
         return self._writer.held_out(segment, customer)
@@ -46,19 +57,18 @@ class Memberships:
 
     def values(self, customers: Sequence[str]) -> list[bytes]:
         """The records' values for customers who have rows."""
-        return [
-            _encode(
-                {
-                    "customer_id": customer,
-                    "sequence": sequence,
-                    "segments": {
-                        self._names[segment]: {
-                            "since": format_instant(since_ms),
-                            "holdout": self._writer.held_out(segment, customer),
-                        }
-                        for segment, since_ms in members
-                    },
-                }
+        if not customers:
+            return []
+        sequences, places, segments, instants = self._found(customers)
+        members: list[list[bytes]] = [[] for _ in customers]
+        # Put together from parts, since making objects for all of it takes most of the time.
+        for i, segment, since in zip(places, segments, format_instants(instants), strict=True):
+            held_out = self._shares[segment] and self._writer.held_out(segment, customers[i])
+            members[i].append(
+                b'%b:{"since":"%b","holdout":%b}'
+                % (self._keys[segment], since.encode(), b"true" if held_out else b"false")
             )
-            for customer, (sequence, members) in zip(customers, self.of(customers), strict=True)
+        return [
+            b'{"customer_id":%b,"sequence":%d,"segments":{%b}}' % (_encode(customer), sequence, b",".join(parts))
+            for customer, sequence, parts in zip(customers, sequences, members, strict=True)
         ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stream.worker.errors import ChangelogError, FencedError
 from stream.worker.interfaces import Batch, Record, StoredRecord, World
-from stream.worker.records import EPOCH, fence_record, is_fence, stamp_of, stamped
+from stream.worker.records import EPOCH, all_stamped, fence_record, is_fence, stamp_of
 
 
 class OwnedLog:
@@ -48,9 +48,7 @@ class OwnedLog:
         """The records with their stamps, to be written at once; ``check`` must follow."""
         first = self._number
         self._number += len(records)
-        epoch = self.epoch
-        numbered = [stamped(record, epoch, number) for number, record in enumerate(records, first)]
-        return Batch(self.topic, self.partition, numbered)
+        return Batch(self.topic, self.partition, all_stamped(records, self.epoch, first))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Writes records and checks where they came to lie."""

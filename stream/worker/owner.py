@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -18,13 +18,20 @@ from stream.events.decoder import Decoder
 from stream.worker.erasures import Request, Sifted
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.intake import Given, Intake, Taken
-from stream.worker.interfaces import Span, StoredRecord, World
+from stream.worker.interfaces import Headers, Span, StoredRecord, World
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
 from stream.worker.settings import ClockMode, Settings
 from stream.worker.writing import Writer
 
 Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+#: A change takes about so many bytes at most.
+_CHANGE_BYTES = 1_024
+#: What a customer's event adds to the outbox at least, where it adds anything time after time.
+_EVENT_BYTES = 128
+_BUCKETS = np.uint64(0xFFF)
 
 
 class Owner:
@@ -61,6 +68,10 @@ class Owner:
         self._checkpoint_at_ms = 0
         self._record_at_ms = 0
         self._events_since = 0
+        # So many events of one customer are applied at once: as few as fill half of an outbox when each changes every
+        # segment, and twice as many each time that hardly anything came of them.
+        self._events_least = max(1, settings.limits.outbox_bytes // (2 * _CHANGE_BYTES * max(1, len(plan.segments))))
+        self._events_most = self._events_least
 
     # --- taking over and letting go ---
 
@@ -120,6 +131,19 @@ class Owner:
         """Takes the next records of a topic of events, which ends at ``end`` as far as the fetch knows."""
         self.intake.push(kind, records, end)
 
+    def push_columns(
+        self,
+        kind: Kind,
+        offsets: Ints,
+        times_ms: Ints,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers],
+        end: int,
+    ) -> None:
+        """`push` of records as columns; see `Intake.push_columns`."""
+        self.intake.push_columns(kind, offsets, times_ms, keys, values, headers, end)
+
     def push_requests(self, records: Sequence[StoredRecord], end: int) -> None:
         """Takes the next records of the topic of erasures."""
         self.intake.push_requests(records, end)
@@ -154,10 +178,14 @@ class Owner:
             await writer.flush()
 
     async def _emit(self, changes: Changes) -> None:
-        """Collects changes; where a customer's outbox is full, the batch ends here."""
+        """Collects changes; where the next run of events might fill a customer's outbox, the batch ends here."""
         self.writer.collect(changes)
-        if self.writer.outboxes.largest > self.settings.limits.outbox_bytes:
+        largest, limit = self.writer.outboxes.largest, self.settings.limits.outbox_bytes
+        if largest > limit // 2:
+            self._events_most = self._events_least
             await self.writer.flush()
+        elif largest < limit // 8:
+            self._events_most = max(self._events_least, min(2 * self._events_most, limit // _EVENT_BYTES))
 
     def _changes_of(self, taken: Taken) -> Iterator[Changes]:
         """Applies events, but for those of customers who were erased after them."""
@@ -173,7 +201,7 @@ class Owner:
         for cut in np.flatnonzero(~sifted.counts & (events.time_ms > before)).tolist():
             yield from self._apply_run(taken, sifted, start, cut)
             partition.latest_ms = int(highest[cut])
-            yield from _groups(partition.advance(partition.latest_ms - partition.lateness_ms))
+            yield from partition.advance_in_groups(partition.latest_ms - partition.lateness_ms)
             start = cut + 1
         yield from self._apply_run(taken, sifted, start, len(events))
 
@@ -184,13 +212,15 @@ class Owner:
         yield from self._apply_events(taken.events.select(chosen), taken.offsets[chosen])
 
     def _apply_events(self, events: Columns, offsets: Ints) -> Iterator[Changes]:
-        if not len(events):
-            return
-        applied = self.partition.apply(events, offsets)
-        yield from _groups(applied.changes)
-        counted = (applied.status == Status.APPLIED) | (applied.status == Status.LATE)
-        rows = self.partition.profiles.rows_of(events.data, events.customer, events.customer_hash)
-        self.writer.touched.add(rows[counted])
+        stop = 0
+        while (start := stop) < len(events):
+            stop = _run_end(events.customer_hash, start, self._events_most)
+            run = events if stop - start == len(events) else events.select(np.arange(start, stop))
+            applied = self.partition.apply(run, offsets[start:stop])
+            counted = (applied.status == Status.APPLIED) | (applied.status == Status.LATE)
+            rows = self.partition.profiles.rows_of(run.data, run.customer, run.customer_hash)
+            self.writer.touched.add(rows[counted])
+            yield applied.changes
 
     async def _move_clock(self, given: Given) -> None:
         """Moves the stream clock on where something else than events does."""
@@ -203,9 +233,10 @@ class Owner:
             self._stands = given.is_exhausted
             to_ms = clock.instant_ms if self._stands else to_ms
         if to_ms > partition.stream_ms:
-            for changes in _groups(partition.advance(to_ms)):
-                await self._emit(changes)
-            await self.writer.flush()
+            # Each group goes out before the next one is made: there may be a change for every customer.
+            for changes in partition.advance_in_groups(to_ms):
+                self.writer.collect(changes)
+                await self.writer.flush()
 
     @property
     def is_done(self) -> bool:
@@ -263,6 +294,14 @@ class Owner:
         await writer.write_checkpoint(self._checkpoint)
 
 
-def _groups(changes: Changes | Iterable[Changes]) -> Iterable[Changes]:
-    """Changes as groups, each of which may be sent before the next one is asked for."""
-    return (changes,) if isinstance(changes, Changes) else changes
+def _run_end(hashes: Hashes, start: int, most: int) -> int:
+    """Where a run of events from ``start`` on ends in which no customer, given by hash (n,), has more than ``most``.
+
+    >>> _run_end(np.array([7, 7, 7, 8], dtype=np.uint64), 0, 2)
+    2
+    """
+    count = len(hashes) - start
+    # Different customers may be counted together; then a run is shorter than it could be.
+    while count > most and np.bincount((hashes[start : start + count] & _BUCKETS).view(np.int64)).max() > most:
+        count = max(most, count // 2)
+    return start + count

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from stream.worker.errors import ChangelogError
-from stream.worker.interfaces import Headers, Record, StoredRecord
+from stream.worker.interfaces import Headers, Record, StoredRecord, make_record
 
 VERSION = 1
 EPOCH = "epoch"
@@ -40,6 +40,11 @@ class Body(enum.IntEnum):
 
     ROW = 0  # as the engine encodes it, its layout's id first
     MARKER = 1  # of a customer who was erased
+
+
+#: What the value of a row without an outbox begins with.
+PLAIN_ROW = _PREFIX.pack(VERSION, Body.ROW, 0)
+_BODIES = {int(body): body for body in Body}
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
@@ -146,6 +151,15 @@ def stamped(record: Record, epoch: int, number: int) -> Record:
     return Record(record.key, record.value, (*record.headers, (EPOCH, b"%d/%d" % (epoch, number))))
 
 
+def all_stamped(records: Sequence[Record], epoch: int, first: int) -> list[Record]:
+    """The records with their stamps, numbered from ``first`` on."""
+    text = b"%d/%%d" % epoch
+    return [
+        make_record((key, value, (*headers, (EPOCH, text % number))))
+        for number, (key, value, headers) in enumerate(records, first)
+    ]
+
+
 def stamp_of(headers: Headers, where: str) -> Stamp:
     """The stamp in a record's headers. ``where`` tells a reader which record that is."""
     for name, value in headers:
@@ -162,9 +176,8 @@ def stamp_of(headers: Headers, where: str) -> Stamp:
 
 def row_values(outboxes: Sequence[bytes], bodies: Sequence[bytes]) -> list[bytes]:
     """The values of live customers' rows."""
-    plain = _PREFIX.pack(VERSION, Body.ROW, 0)
     return [
-        _PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox + body if outbox else plain + body
+        _PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox + body if outbox else PLAIN_ROW + body
         for outbox, body in zip(outboxes, bodies, strict=True)
     ]
 
@@ -180,10 +193,10 @@ def parse_stored(value: bytes, where: str) -> Stored:
     if len(value) < _PREFIX.size:
         raise ChangelogError(f"{where}: cut off after {len(value)} bytes")
     _, body_type, outbox = _PREFIX.unpack_from(value)
-    if body_type not in (Body.ROW, Body.MARKER) or len(value) <= _PREFIX.size + outbox:
-        raise ChangelogError(f"{where}: damaged: {len(value)} bytes, body type {body_type}, an outbox of {outbox}")
     end = _PREFIX.size + outbox
-    return Stored(Body(body_type), value[_PREFIX.size : end], value[end:])
+    if body_type not in _BODIES or len(value) <= end:
+        raise ChangelogError(f"{where}: damaged: {len(value)} bytes, body type {body_type}, an outbox of {outbox}")
+    return Stored(_BODIES[body_type], value[_PREFIX.size : end], value[end:])
 
 
 def parse_marker(body: bytes, where: str) -> Marker:

@@ -11,8 +11,8 @@ from stream.engine.snapshot import Snapshot
 from stream.worker.definitions_history import NextDefinitions, next_definitions
 from stream.worker.erasures import Erasures
 from stream.worker.interfaces import World
-from stream.worker.outbox import parse_outbox
-from stream.worker.records import Body, Checkpoint, parse_marker, parse_stored
+from stream.worker.placing import Placer
+from stream.worker.records import Checkpoint
 from stream.worker.restoring import Restorer
 from stream.worker.settings import Settings
 from stream.worker.writing import Writer
@@ -36,7 +36,8 @@ class Recovery:
         self._writer = writer
         self._partition = partition
         self._erasures = Erasures()
-        self._restorer = Restorer()
+        self._placer = Placer(partition)
+        self._restorer = Restorer(self._placer.keys_of)
         self._rows: list[tuple[str, bytes]] = []
         self._has_other_layouts = False
 
@@ -65,9 +66,14 @@ class Recovery:
         return Recovered(before.stream_ms, before.latest_ms, following.hashes)
 
     async def _read_changelog(self) -> None:
-        log = self._writer.changelog
+        log, restorer, placer = self._writer.changelog, self._restorer, self._placer
+        sent_to = -1
         async for records in self._world.reader.read(log.topic, log.partition, 0, log.epoch + 1):
-            self._restorer.add(records)
+            placer.take(restorer.add(records))
+            checkpoint = restorer.checkpoint
+            if checkpoint is not None and checkpoint.sent_to > sent_to:
+                sent_to = checkpoint.sent_to
+                placer.forget_sent(sent_to)
 
     async def _read_memberships(self, start: int) -> dict[bytes, bytes | None]:
         """What has been written there since the checkpoint, by whomever: the latest of each key."""
@@ -81,21 +87,16 @@ class Recovery:
         return found
 
     def _take_rows(self, sent_to: int) -> None:
-        """Sorts what the changelog holds: rows, markers, and outboxes that may not have been sent."""
+        """Takes over what is not in place: rows in other layouts, markers, outboxes that may not have been sent."""
+        placer = self._placer
         self._erasures.add_residues(self._restorer.residues)
-        present = self._partition.plan.layout.id.to_bytes(8, "little")
-        for key, entry in self._restorer.rows.items():
-            where = f"the changelog's record at offset {entry.offset}"
-            customer = key.decode()
-            stored = parse_stored(entry.value, where)
-            if stored.outbox and entry.offset > sent_to:
-                self._writer.outboxes.restore(customer, parse_outbox(stored.outbox, where))
-            if stored.body_type is Body.MARKER:
-                self._erasures.add_marker(customer, parse_marker(stored.body, where))
-            else:
-                self._rows.append((customer, stored.body))
-                self._has_other_layouts |= not stored.body.startswith(present)
-        self._restorer.rows.clear()
+        for customer, box in placer.unsent(sent_to):
+            self._writer.outboxes.restore(customer, box)
+        for customer, marker in placer.markers():
+            self._erasures.add_marker(customer, marker)
+        self._rows = placer.other_rows()
+        self._has_other_layouts = bool(self._rows)
+        del self._placer
 
     async def _restore_rows(self, before: Checkpoint, following: NextDefinitions) -> None:
         """Puts the rows in place; under new definitions every customer is evaluated once, and written."""
@@ -112,16 +113,16 @@ class Recovery:
                 )
             )
         reshared = self._reshared()
-        for rows in self._chunks():
-            layouts = self._restorer.layouts
-            present = before.definitions[-1] if before.definitions else ""
-            partition.restore(Snapshot(present, before.stream_ms, before.latest_ms, layouts, rows))
+        present = before.definitions[-1] if before.definitions else ""
+        for rows in self._chunks(following):
+            partition.restore(Snapshot(present, before.stream_ms, before.latest_ms, self._restorer.layouts, rows))
             if following.is_pass_due:
+                customers = [customer for customer, _ in rows]
                 writer.collect(partition.redefine(allow_empty=settings.allow_empty, quiet=settings.quiet_changes))
-                writer.touched.add_customers([customer for customer, _ in rows])
+                writer.touched.add_customers(customers)
                 await writer.flush()
                 await writer.write_touched()
-                await self._write_memberships(reshared, [customer for customer, _ in rows])
+                await self._write_memberships(reshared, customers)
         partition.stream_ms = max(partition.stream_ms, before.stream_ms)
         partition.latest_ms = max(partition.latest_ms, before.latest_ms)
 
@@ -143,11 +144,18 @@ class Recovery:
         members = [c.encode() for c, (_, found) in of_customers if any(segment in segments for segment, _ in found)]
         await writer.memberships_log.append(list(writer.membership_records(members)))
 
-    def _chunks(self) -> Iterator[list[tuple[str, bytes]]]:
-        """The rows in parts; each is let go of as soon as it has been used."""
+    def _chunks(self, following: NextDefinitions) -> Iterator[list[tuple[str, bytes]]]:
+        """The rows that remain to be restored, in parts, each let go of when it has been used.
+
+        When all have to be evaluated those that are in place come first, as they are written.
+        """
+        partition, size = self._partition, self._settings.limits.rows_at_once
+        if following.is_pass_due:
+            placed = partition.profiles.every_row()
+            for start in range(0, len(placed), size):
+                yield partition.snapshot(partition.profiles.customers(placed[start : start + size])).rows
         self._rows.reverse()
         while self._rows:
-            size = self._settings.limits.rows_at_once
             yield self._rows[: -size - 1 : -1]
             del self._rows[-size:]
 

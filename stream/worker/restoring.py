@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from stream.worker.interfaces import StoredRecord
 from stream.worker.records import (
@@ -18,35 +17,36 @@ from stream.worker.records import (
     stamp_of,
 )
 
+#: The latest record that counts under a customer's id: its offset, epoch and value. A plain tuple: there are millions.
+Entry = tuple[int, int, bytes | None]
+#: The entries of records that were read together, by key.
+Piece = dict[bytes, Entry]
 
-class Entry(NamedTuple):
-    """The latest record that counts under a customer's id."""
-
-    offset: int
-    epoch: int
-    value: bytes
+_NOT_TEXT = 0xFF
 
 
 class Restorer:
-    """Takes the records in order, as they come; keeps the latest of each key.
+    """Takes the records in order, as they come; says of each piece what counts.
 
     A record counts when its epoch is the offset of the latest fence before it, and its number is higher than those
     before it under that fence (lower: a copy that came late). Keys of others are in ``rewrite`` until a record of that
     key counts. Fences come twice, too; their owner knows one of the two offsets, and a cleaner drops the first. What
-    would not count any more then is written again. Layouts count always: their key says what they hold.
+    would not count any more then is written again: ``keys_of`` gives the customers whose entries in the pieces so far
+    are of certain epochs. Layouts count always: their key says what they hold.
     """
 
-    def __init__(self) -> None:
-        self.rows: dict[bytes, Entry] = {}
+    def __init__(self, keys_of: Callable[[Collection[int]], Iterable[bytes]]) -> None:
         self.residues: dict[int, Residue] = {}
         self.layouts: dict[int, bytes] = {}
         self.rewrite: dict[bytes, None] = {}
+        self._keys_of = keys_of
+        self._piece: Piece = {}
         self._checkpoint: StoredRecord | None = None
         self._residue_epochs: dict[bytes, int] = {}
         self._fences: dict[bytes, list[int]] = {}
         self._last_fence = -1  # or a copy of one
         self._epochs: list[int] = []  # offsets of the latest fence: one, or those of its copies too
-        self._epoch, self._epoch_text = -1, b"none"  # of the latest record that counted
+        self._epoch, self._epoch_text = -1, b"none/"  # of the latest record that counted
         self._number = -1
 
     @property
@@ -54,46 +54,60 @@ class Restorer:
         """The latest checkpoint; None in an empty changelog."""
         return None if self._checkpoint is None else parse_checkpoint(self._checkpoint)
 
-    def add(self, records: Sequence[StoredRecord]) -> None:
-        """Raises ``ChangelogError`` for a record that no version of ours wrote."""
-        rows, rewrite = self.rows, self.rewrite
+    def add(self, records: Sequence[StoredRecord]) -> Piece:
+        """What counts of these records, tombstones included; raises ``ChangelogError`` for one that is not ours."""
+        piece: Piece = {}
+        self._piece = piece
+        rewrite, counts = self.rewrite, self._counts
         for record in records:
-            kind = key_type(record.key, record.offset)
-            key = record.key
-            assert key is not None
-            if kind is KeyType.FENCE:
-                self._fence(key, record.offset)
-            elif kind is KeyType.LAYOUT:
-                if record.value is not None:
-                    self.layouts[hash_of(key)] = record.value
-            elif not self._counts(record):
+            key = record[2]
+            if not key or key[0] == _NOT_TEXT:
+                self._add_other(record)
+            elif not counts(record):
                 rewrite[key] = None
             else:
-                if self._epoch == self._last_fence:
-                    rewrite.pop(key, None)
-                else:
+                if self._epoch != self._last_fence:
                     rewrite[key] = None
-                if kind is KeyType.CHECKPOINT:
-                    self._checkpoint = record
-                elif kind is KeyType.RESIDUE:
-                    self._residue(key, record)
-                elif record.value is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = Entry(record.offset, self._epoch, record.value)
+                elif rewrite:
+                    rewrite.pop(key, None)
+                piece[key] = (record[0], self._epoch, record[3])
+        return piece
+
+    def _add_other(self, record: StoredRecord) -> None:
+        """A record that is not a customer's."""
+        kind, key = key_type(record.key, record.offset), record.key
+        assert key is not None
+        if kind is KeyType.FENCE:
+            self._fence(key, record.offset)
+        elif kind is KeyType.LAYOUT:
+            if record.value is not None:
+                self.layouts[hash_of(key)] = record.value
+        elif not self._counts(record):
+            self.rewrite[key] = None
+        else:
+            if self._epoch == self._last_fence:
+                self.rewrite.pop(key, None)
+            else:
+                self.rewrite[key] = None
+            if kind is KeyType.CHECKPOINT:
+                self._checkpoint = record
+            else:
+                self._residue(key, record)
 
     def _counts(self, record: StoredRecord) -> bool:
         """Whether the owner of the time wrote it, for the first time."""
-        name, value = record.headers[-1] if record.headers else ("", b"")
-        epoch, _, number_text = value.partition(b"/")
-        if name == EPOCH and epoch == self._epoch_text and number_text.isdigit():
+        headers = record[4]
+        name, value = headers[-1] if headers else ("", b"")
+        known = self._epoch_text
+        number_text = value[len(known) :]
+        if value.startswith(known) and name == EPOCH and number_text.isdigit():
             number = int(number_text)
         else:
-            stamp = stamp_of(record.headers, f"the changelog's record at offset {record.offset}")
+            stamp = stamp_of(headers, f"the changelog's record at offset {record.offset}")
             if stamp.epoch not in self._epochs:
                 return False
             number = stamp.number
-            self._epoch, self._epoch_text = stamp.epoch, b"%d" % stamp.epoch
+            self._epoch, self._epoch_text = stamp.epoch, b"%d/" % stamp.epoch
         if number <= self._number:
             return False
         self._number = number
@@ -104,10 +118,12 @@ class Restorer:
         offsets = self._fences.setdefault(key, [])
         if not offsets:
             self._fences[key] = self._epochs = [offset]
-            self._epoch, self._epoch_text, self._number = -1, b"none", -1
+            self._epoch, self._epoch_text, self._number = -1, b"none/", -1
             return
-        for row, entry in self.rows.items():
-            if entry.epoch in offsets:
+        piece = self._piece
+        self.rewrite.update((row, None) for row in self._keys_of(offsets) if row not in piece)
+        for row, (_, epoch, value) in piece.items():
+            if epoch in offsets and value is not None:
                 self.rewrite[row] = None
         for residue, epoch in self._residue_epochs.items():
             if epoch in offsets:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
 from stream.kafka.topics import DEAD_LETTERS, MEMBERSHIPS
 from stream.worker.erasures import Erasures
-from stream.worker.interfaces import Batch, Record, World
+from stream.worker.interfaces import Batch, Record, World, make_record
 from stream.worker.memberships import Memberships
-from stream.worker.outbox import Outboxes
+from stream.worker.outbox import Outboxes, make_headers
 from stream.worker.owned_log import OwnedLog
 from stream.worker.records import (
     Checkpoint,
@@ -49,7 +49,7 @@ class Writer:
         self.partition = partition
         self.erasures = erasures
         self.memberships = Memberships(partition)
-        self._topics = {segment.name: segment.to for segment in partition.plan.definitions.segments}
+        self._topics = {segment.name: tuple(segment.to) for segment in partition.plan.definitions.segments}
         self.is_complete = False
         self.outboxes.clear()
         self.touched = TouchedRows(partition.profiles)
@@ -69,10 +69,14 @@ class Writer:
         """Puts changes into their customers' outboxes. Their rows are touched."""
         if not len(changes):
             return
-        customers = [change.customer_id for change in changes.items]
-        topics = self._topics
-        more = [topics.get(change.segment, ()) for change in changes.items]
-        self.outboxes.add(customers, changes.json_lines().splitlines(), more)
+        items, topics = changes.items, self._topics
+        customers = [change.customer_id for change in items]
+        self.outboxes.add(
+            customers,
+            changes.json_lines().splitlines(),
+            [topics.get(change.segment, ()) for change in items],
+            [make_headers(change.id, change.change, change.at) for change in items],
+        )
         self.touched.add_customers(list(dict.fromkeys(customers)))
 
     async def flush(self, letters: Sequence[Record] = ()) -> None:
@@ -155,7 +159,8 @@ class Writer:
         bodies = [row for _, row in self.partition.snapshot(alive).rows] if alive else []
         values = row_values(self.outboxes.encoded(alive), bodies)
         records = self.erasures.unwritten_residues()
-        records += [Record(customer.encode(), value) for customer, value in zip(alive, values, strict=True)]
+        keys = [customer.encode() for customer in alive]
+        records += map(make_record, zip(keys, values, repeat(()), strict=False))
         if len(alive) < len(customers):
             known = set(alive)
             for customer in [customer for customer in customers if customer not in known]:

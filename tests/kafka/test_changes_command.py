@@ -113,19 +113,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(broker: BrokerProcess) -> Non
 
 
 def test_a_broker_that_goes_away(own_broker: BrokerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stream.kafka import changes
+    from stream.kafka import reading
 
-    monkeypatch.setattr(changes, "STALLED_AFTER_S", 0.5)
+    monkeypatch.setattr(reading, "STALLED_AFTER_S", 0.5)
     make_topics(own_broker.address, 1)
     put(own_broker.address, SEGMENT_CHANGES, [(0, [change("ada", 1)])])
-    reached = changes._Ends.are_reached
+    reached = reading._Ends.are_reached
 
-    async def kill_first(self: changes._Ends) -> bool:
+    async def kill_first(self: reading._Ends) -> bool:
         own_broker.kill()
         await reached(self)
         return False
 
-    monkeypatch.setattr(changes._Ends, "are_reached", kill_first)
+    monkeypatch.setattr(reading._Ends, "are_reached", kill_first)
     result = invoke("changes", "--broker", own_broker.address)
     assert result.exit_code == 69
     assert f"no broker answers at {own_broker.address}" in result.stderr

@@ -21,6 +21,7 @@ from stream.worker.intake import Intake
 from stream.worker.interfaces import Batch
 from stream.worker.owned_log import OwnedLog
 from stream.worker.owner import Owner
+from stream.worker.placing import Placer
 from stream.worker.recovery import Recovery
 from stream.worker.restoring import Restorer
 from stream.worker.writing import Writer
@@ -60,6 +61,24 @@ def _outbox() -> Iterator[None]:
         take_rows(self, 1 << 60)
 
     with mock.patch.object(Recovery, "_take_rows", forget):
+        yield
+
+
+@_mutation("what a row keeps of unsent changes is let go of while the changelog is read")
+def _let_go() -> Iterator[None]:
+    forget_sent = Placer.forget_sent
+
+    def forget(self: Placer, sent_to: int) -> None:
+        assert sent_to < 1 << 60
+        forget_sent(self, 1 << 60)
+
+    with mock.patch.object(Placer, "forget_sent", forget):
+        yield
+
+
+@_mutation("a row stays in place though what is read later takes it away")
+def _stays() -> Iterator[None]:
+    with mock.patch.object(Placer, "_remove", return_value=None):
         yield
 
 

@@ -136,13 +136,13 @@ class Simulation:
         self.random = random = Random(seed)
         self.scenario: Scenario = make_scenario(random)
         self.plans = [plans()[i] for i in self.scenario.files]
-        self.registry = Registry()
         self.trouble = random.choice([0.02, 0.1, 0.3] if rough else [0, 0.02, 0.1])
         self.crash = random.choice([0.03, 0.1] if rough else [0, 0.02, 0.05, 0.1])
         behind_events = random.choice([2, 12])
         self.pace = Pace(live_ms=300, behind_ms=900, behind_events=behind_events, idle_ms_max=IDLE_MS_MAX)
         self.fetched_most = random.choice([2, 5, 50])
         self.rows_at_once = random.choice([1, 2, 100])
+        self.registry = Registry(self.rows_at_once)
         self.outbox_bytes = random.choice([200, 1_500, 100_000])
         self.allow_empty = random.random() < 0.3
         self.is_draining = random.random() < 0.3

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import pytest
 
 from stream.contract import Kind
+from stream.engine import partition
 from stream.kafka.partitioning import partition_of
 from stream.kafka.topics import CUSTOMER_ERASURES, DEAD_LETTERS, MEMBERSHIPS
+from stream.worker import owner as owner_module
 from stream.worker.definitions_history import next_definitions
 from stream.worker.errors import EarlierDefinitionsError, FencedError, SourceTruncatedError
 from stream.worker.partitioning import murmur2, partitions_of
@@ -160,6 +165,46 @@ def test_the_wall_clock_moves_a_partition_that_is_caught_up() -> None:
     assert brief(world.values()) == [("away", "entered", "timer")]
 
 
+def test_timers_of_very_many_customers_fire_group_by_group() -> None:
+    world = quiet(file(away="since(last(click)) >= 4s"), clock=StreamClock())
+    world.produce(*(click(f"e{i}", 0, f"c{i}") for i in range(10)))
+    world.step()
+    world.broker.notes.clear()
+    with mock.patch.object(partition, "_ROWS_AT_ONCE", 4):
+        world.step(later_ms=9_000)
+    assert len(world.values()) == 10
+    written = [note.split()[2] for note in world.broker.notes if note.startswith("owner writes segment-changes")]
+    before = [note.split()[2] for note in world.broker.notes if " writes " in note]
+    assert len(written) >= 3
+    first = before.index("segment-changes")
+    assert CHANGELOG in before[first:], "the second group is written when the first has been sent"
+
+
+def test_a_customer_with_very_many_changes_at_once_fills_no_outbox() -> None:
+    flips = file(odd={"enter": "count(click, 1s) >= 1"}, even={"enter": "count(click, 1s) == 0"})
+    world = quiet(flips, limits=Limits(outbox_bytes=16_384))
+    world.produce(*(click(f"e{i}", 2_000 * i) for i in range(300)))
+    world.step(later_ms=1_000)
+    assert [change["sequence"] for change in world.values()] == list(range(1, len(world.values()) + 1))
+    assert len(world.values()) > 1_000
+    sizes = [len(record.value or b"") for record in world.broker.log(CHANGELOG).records]
+    assert max(sizes) < 16_384 + 4_096
+    assert sum(sizes) > 10 * 16_384
+
+
+def test_events_are_cut_into_runs_by_customer() -> None:
+    random = np.random.default_rng(1)
+    hashes = random.integers(0, 40, 500).astype(np.uint64) << np.uint64(3)
+    for most in (1, 3, 20, 500):
+        bounds = [0]
+        while bounds[-1] < len(hashes):
+            bounds.append(owner_module._run_end(hashes, bounds[-1], most))
+        for start, stop in itertools.pairwise(bounds):
+            assert start < stop
+            assert np.unique(hashes[start:stop], return_counts=True)[1].max() <= most
+        assert bounds[-1] == 500
+
+
 # --- Bad input ----------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +236,31 @@ def test_an_event_in_a_wrong_partition_is_a_letter() -> None:
     letters = world.broker.log(DEAD_LETTERS).records
     assert len(letters) == len(customers) - len(mine)
     assert {headers(letter)["code"] for letter in letters} == {b"wrong_partition"}
+
+
+def test_columns_are_taken_as_records_are() -> None:
+    worlds = quiet(partitions=3), quiet(partitions=3)
+    for world in worlds:
+        world.produce(*(click(f"e{i}", i, f"c{i}") for i in range(9)))
+        world.put("clicks", b"a", b"{")
+        world.put("clicks", None, None)
+    plain, columns = worlds
+    records = plain.broker.log("clicks").records
+    plain.owner.push(Kind.CLICK, records, 11)
+    offsets, times = (np.array([record[i] for record in records], dtype=np.int64) for i in (0, 1))
+    keys, values, no_headers = [r.key for r in records], [r.value for r in records], [()] * len(records)
+    columns.owner.push_columns(Kind.CLICK, offsets, times, keys, values, no_headers, 11)
+    given = [world.owner.intake.give() for world in worlds]
+    assert given[0].letters == given[1].letters
+    assert len(given[0].letters) > 2
+    assert given[0].positions == given[1].positions == {**given[0].positions, "clicks": 11}
+    taken = [one.taken for one in given]
+    assert taken[0] is not None
+    assert taken[1] is not None
+    assert taken[0].events.customers() == taken[1].events.customers()
+    assert taken[0].offsets.tolist() == taken[1].offsets.tolist()
+    columns.owner.push_columns(Kind.CLICK, offsets[:0], times[:0], [], [], [], 12)
+    assert columns.owner.intake.positions()["clicks"] == 11
 
 
 def test_murmur2_is_that_of_kafka() -> None:

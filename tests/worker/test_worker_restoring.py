@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from stream.worker.interfaces import Record, StoredRecord
 from stream.worker.records import fence_key, stamped
-from stream.worker.restoring import Restorer
+from stream.worker.restoring import Piece, Restorer
 
 
 class Changelog:
@@ -23,12 +25,17 @@ class Changelog:
     def _append(self, record: Record) -> None:
         self.records.append(StoredRecord(len(self.records), 0, *record))
 
-    def restored(self) -> tuple[dict[bytes, bytes], list[bytes]]:
+    def restored(self, at_once: int = 1) -> tuple[dict[bytes, bytes], list[bytes]]:
         """The rows that count, and what must be written again."""
-        restorer = Restorer()
-        for record in self.records:
-            restorer.add([record])
-        return {key: entry.value for key, entry in restorer.rows.items()}, list(restorer.rewrite)
+        found: Piece = {}
+
+        def keys_of(epochs: Collection[int]) -> list[bytes]:
+            return [key for key, (_, epoch, value) in found.items() if epoch in epochs and value is not None]
+
+        restorer = Restorer(keys_of)
+        for start in range(0, len(self.records), at_once):
+            found.update(restorer.add(self.records[start : start + at_once]))
+        return {key: value for key, (_, _, value) in found.items() if value is not None}, list(restorer.rewrite)
 
 
 def test_the_latest_record_of_the_latest_owner_counts() -> None:
@@ -70,7 +77,8 @@ def test_a_fence_that_came_twice_is_one_fence() -> None:
         log.fence("first")
         log.row("a", b"1", acknowledged, 0)
         # When a cleaner drops the first copy, rows of that epoch would not count any more.
-        assert log.restored() == ({b"a": b"1"}, [] if acknowledged else [b"a"])
+        for at_once in (1, 10):
+            assert log.restored(at_once) == ({b"a": b"1"}, [] if acknowledged else [b"a"])
 
 
 def test_a_copy_of_an_older_fence_takes_nothing_over() -> None:
@@ -81,4 +89,5 @@ def test_a_copy_of_an_older_fence_takes_nothing_over() -> None:
     log.row("b", b"2", second, 0)
     log.fence("first")
     log.row("c", b"2", second, 1)
-    assert log.restored() == ({b"a": b"1", b"b": b"2", b"c": b"2"}, [b"a", b"c"])
+    for at_once in (1, 2, 10):
+        assert log.restored(at_once) == ({b"a": b"1", b"b": b"2", b"c": b"2"}, [b"a", b"c"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from stream.contract import Kind, hash64
 from stream.engine import opcodes as op
+from stream.engine.changes import Changes
 from stream.engine.partition import Applied, Clock, Partition, Status
 from stream.engine.plan import Plan
 from stream.engine.snapshot import Snapshot
@@ -61,6 +63,7 @@ class Erasure(NamedTuple):
 class Registry:
     """What was done to a customer by the time that a row was written, for all rows ever written in one world."""
 
+    rows_at_once: int  # whose timers fire before their changes are handed on
     rows: dict[tuple[str, bytes], Deeds] = field(default_factory=dict)
     #: By customer and the sequence afterwards. Several owners may have done it, only one of them for good.
     erasures: dict[tuple[str, int], list[Erasure]] = field(default_factory=dict)
@@ -102,15 +105,18 @@ class WatchedPartition(Partition):
             self._add(customer, Advance(self.stream_ms))
         return applied
 
-    def advance(self, to_ms: int) -> Any:
+    def _fire(self, rows: Any, to_ms: int) -> Iterator[Any]:
         # A timer may begin or end an eligibility, which nobody is told of.
-        due = self.profiles.due_by(max(self.stream_ms, to_ms)).tolist()
-        self._fired = self.profiles.customers(due)
-        changes = super().advance(to_ms)
-        if not self._is_applying:
-            for customer in self._fired:
-                self._add(customer, Advance(self.stream_ms))
-        return changes
+        fired = self.profiles.customers(rows)
+        if self._is_applying:
+            self._fired = fired
+        size = self.registry.rows_at_once
+        for start in range(0, len(rows), size):
+            changes = Changes.joined(list(super()._fire(rows[start : start + size], to_ms)))
+            if not self._is_applying:
+                for customer in fired[start : start + size]:
+                    self._add(customer, Advance(self.stream_ms))
+            yield changes
 
     def snapshot(self, customers: Any = None) -> Snapshot:
         snapshot = super().snapshot(customers)
@@ -123,6 +129,11 @@ class WatchedPartition(Partition):
         for customer, row in snapshot.rows:
             self.deeds[customer] = self.registry.rows[customer, row]
             self._restored.append(customer)
+
+    def fill(self, customers: Sequence[bytes], data: Sequence[bytes]) -> Any:
+        for key, row in zip(customers, data, strict=True):
+            self.deeds[key.decode()] = self.registry.rows[key.decode(), row]
+        return super().fill(customers, data)
 
     def redefine(self, *, allow_empty: bool = False, quiet: bool = False) -> Any:
         changes = super().redefine(allow_empty=allow_empty, quiet=quiet)

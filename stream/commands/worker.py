@@ -1,0 +1,138 @@
+"""``segstream worker``: events from Kafka, changes to Kafka, in real time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.cli import EXIT_CONFIG, Failure
+from stream.commands.broker_options import app_id_option, broker_option, run
+from stream.commands.definitions import checked_file, definitions_argument
+from stream.commands.parameter_types import Instant
+
+if TYPE_CHECKING:
+    from stream.engine.plan import Plan
+    from stream.worker.settings import StreamClock
+
+_EXIT_INTERNAL = 70
+
+
+class _Clock(click.ParamType):
+    """What moves the stream clock: ``event``, ``wall``, or an instant."""
+
+    name = "clock"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> StreamClock:
+        from stream.worker.settings import ClockMode, StreamClock
+
+        if isinstance(value, StreamClock):
+            return value
+        if value in ("event", "wall"):
+            return StreamClock(ClockMode(value))
+        return StreamClock(ClockMode.FIXED, Instant().convert(value, param, ctx))
+
+
+@click.command()
+@definitions_argument
+@broker_option
+@app_id_option
+@click.option(
+    "--clock",
+    type=_Clock(),
+    metavar="CLOCK",
+    default="wall",
+    show_default=True,
+    help="What moves time on besides events: event (nothing), wall (the time of day), or an instant, up to which.",
+    show_envvar=True,
+)
+@click.option("--exit-when-done", is_flag=True, help="With --clock TIME: end when all stands there.", show_envvar=True)
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(1, 1_800),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A worker that is silent for so long loses its partitions to others.",
+    show_envvar=True,
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="N",
+    help="Serve probes and metrics at this port of 127.0.0.1; 0 takes a free one. Default: none.",
+    show_envvar=True,
+)
+@click.option("--force", is_flag=True, help="Take a TIME far after the newest record.", show_envvar=True)
+@click.option("--force-definitions", is_flag=True, help="Go back to definitions that were left.", show_envvar=True)
+@click.option("--quiet-changes", is_flag=True, help="Mark the changes that new definitions cause.", show_envvar=True)
+@click.option("--allow-empty", is_flag=True, help="Let segments without history be entered.", show_envvar=True)
+def worker(
+    *,
+    definitions: Path,
+    broker: str,
+    app_id: str,
+    clock: StreamClock,
+    exit_when_done: bool,
+    session_timeout: float,
+    port: int | None,
+    force: bool,
+    force_definitions: bool,
+    quiet_changes: bool,
+    allow_empty: bool,
+) -> None:
+    """Apply events as they come, and send who entered and left which segment.
+
+    Workers with the same --id share the partitions. SIGTERM ends one in order. Exit 64 for what has to be put right
+    first, 69 when the broker does not answer, 70 when something went wrong that should not.
+    """
+    import logging
+
+    from stream.errors import ClockAheadError, SegstreamError
+    from stream.live.worker import Options
+    from stream.live.worker import run as work
+    from stream.worker.errors import EarlierDefinitionsError, SourceTruncatedError
+    from stream.worker.settings import ClockMode
+
+    if exit_when_done and clock.mode is not ClockMode.FIXED:
+        raise click.UsageError("--exit-when-done needs --clock TIME: with other clocks there is always more to come")
+    plan = _plan(definitions)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("stream").setLevel(logging.INFO)
+    options = Options(
+        broker,
+        app_id,
+        clock,
+        exit_when_done=exit_when_done,
+        force=force,
+        force_definitions=force_definitions,
+        quiet_changes=quiet_changes,
+        allow_empty=allow_empty,
+        session_s=session_timeout,
+        port=port,
+    )
+    try:
+        run(work(plan, options))
+    except (ClockAheadError, EarlierDefinitionsError, SourceTruncatedError) as error:
+        raise Failure(str(error), EXIT_CONFIG) from error
+    except SegstreamError:
+        raise
+    except Exception as error:
+        logging.getLogger("stream").exception("ended by what should not happen")
+        raise Failure(f"{type(error).__name__}: {error}", _EXIT_INTERNAL) from error
+
+
+def _plan(definitions: Path) -> Plan:
+    from stream.engine.partition import Partition
+    from stream.engine.plan import compile_plan
+
+    checked = checked_file(definitions)
+    for problem in checked.problems:
+        click.echo(str(problem), err=True)
+    if checked.definitions is None:
+        sys.exit(EXIT_CONFIG)
+    plan = compile_plan(checked.definitions)
+    Partition(plan).prepare()
+    return plan

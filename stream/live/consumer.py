@@ -1,0 +1,250 @@
+"""Faust's consumer, changed in three ways: it hands on whole fetches, waits for owners, and commits nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.types import TP, ConsumerMessage
+
+from stream.errors import BrokerUnreachableError
+from stream.live.fetched import Fetched
+from stream.worker.interfaces import StoredRecord
+
+#: An answer to a fetch comes after this at the latest. Faust's 1.5 s would hold up topics that have records.
+_FETCH_WAIT_MS = 100
+_POLL_S = 0.5
+#: So long the group's coordinator may take to take a commit, or to say what is committed.
+COMMITTED_WITHIN_S = 30.0
+
+_T = TypeVar("_T")
+_NO_TIME = -1
+_UNKNOWN = -1
+
+
+class _ConsumerThread(AIOKafkaConsumerThread):
+    """The thread with aiokafka's consumer."""
+
+    logger = logging.getLogger("faust")
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 (Faust has no setting for it)
+        return consumer
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # Owners read the changelog themselves; it is assigned so that it lies where the events do.
+        consumer = self._ensure_consumer()
+        consumer.pause(*(place for place in consumer.assignment() if place.topic in self.app.tables.changelog_topics))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def _fetch_records(self, consumer: AIOKafkaConsumer, *args: Any, **options: Any) -> Any:
+        # What has come is made into our records at once, not into aiokafka's first.
+        for result in consumer._fetcher._records.values():  # noqa: SLF001
+            partition_records = getattr(result, "_partition_records", None)
+            if partition_records is not None:
+                partition_records._consumer_record = _stored  # noqa: SLF001
+        return await super()._fetch_records(consumer, *args, **options)
+
+
+class BatchConsumer(Consumer):
+    """What a poll brings of a topic partition is one message whose value is a `Fetched`.
+
+    A source partition is read when `begin` has said where from, until the next rebalance. Offsets are committed by
+    `commit_offsets` only: Faust's own bookkeeping of acknowledgements has no say.
+    """
+
+    logger = logging.getLogger("faust")
+    #: Is told of what ends the reading.
+    failed: Callable[[BaseException], None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begun: set[TP] = set()
+        self._told: dict[TP, tuple[int, int]] = {}  # position and end as last handed on
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # --- what owners ask for ---
+
+    async def begin(self, positions: Mapping[TP, int], generation: int) -> bool:
+        """Reads these partitions from these offsets on; False when they are not ours any more."""
+
+        async def seek() -> bool:
+            consumer = self._kafka
+            if consumer._coordinator.generation != generation:  # noqa: SLF001 (nothing public says it)
+                return False
+            for place, offset in positions.items():
+                try:
+                    consumer.seek(TopicPartition(*place), offset)
+                except IllegalStateError:
+                    return False
+            return True
+
+        if not await self._in_thread(seek()) or self.app.consumer_generation_id != generation:
+            return False
+        for place in positions:
+            self._told[place] = positions[place], _UNKNOWN
+        self._begun.update(positions)
+        super().resume_partitions(positions)
+        return True
+
+    def hold_all(self) -> None:
+        """Reads no source partition any more, until `begin`."""
+        super().pause_partitions(self._begun)
+        self._begun.clear()
+
+    def pause(self, place: TP) -> None:
+        """Reads no more of a partition for now."""
+        super().pause_partitions([place])
+
+    def go_on(self, place: TP) -> None:
+        """Reads on where `pause` has stopped it."""
+        if place in self._begun:
+            super().resume_partitions([place])
+
+    async def committed(self, place: TP) -> int | None:
+        """What the group has committed."""
+        return await self._in_thread(self._kafka.committed(TopicPartition(*place)))
+
+    async def commit_offsets(self, offsets: Mapping[TP, int], generation: int) -> bool:
+        """Commits; False when the group has moved on since ``generation``, and the offsets do not count."""
+
+        async def commit() -> bool:
+            consumer = self._kafka
+            if consumer._coordinator.generation != generation:  # noqa: SLF001
+                return False
+            try:
+                await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+            except (CommitFailedError, IllegalStateError):
+                return False
+            return True
+
+        return await self._in_thread(commit())
+
+    async def rejoin(self) -> None:
+        """Leads to a new assignment, though nothing else asks for one."""
+
+        async def ask() -> None:
+            self._kafka._coordinator.request_rejoin()  # noqa: SLF001
+
+        await self._in_thread(ask())
+
+    @property
+    def _kafka(self) -> AIOKafkaConsumer:
+        return self._thread._ensure_consumer()  # noqa: SLF001
+
+    async def _in_thread(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """What the coroutine gives, run in the consumer's thread."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._thread.thread_loop)
+        try:
+            async with asyncio.timeout(COMMITTED_WITHIN_S):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            raise BrokerUnreachableError(
+                f"the group's coordinator has not answered for {COMMITTED_WITHIN_S:g} s"
+            ) from error
+
+    # --- what is read ---
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                generation = self.app.consumer_generation_id
+                records, _ = await self._wait_next_records(_POLL_S)
+                await asyncio.sleep(0)  # where there is always something to read, others have to run too
+                for fetched in self._fetched(records or {}, generation):
+                    if not self.flow_active or self.app.consumer_generation_id != generation:
+                        break  # what is left will be read again, by whom it belongs to then
+                    await self.wait_first(self.callback(_message(fetched)), self.suspend_flow.wait())
+        except (ConsumerStoppedError, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+        except Exception as error:
+            self.failed(error)
+            raise
+
+    def _fetched(self, records: Mapping[TP, list[Any]], generation: int) -> Iterator[Fetched]:
+        """What has come, and for the other partitions where they end, if that is news."""
+        subscription = self._kafka._subscription.subscription  # noqa: SLF001
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return
+        for place in list(self._begun):
+            found = records.get(place, [])
+            state = assignment.state_value(place)
+            if state is not None and state.has_valid_position and state.highwater is not None:
+                now = state.position, state.highwater
+            elif found:  # by now reading goes on somewhere else
+                now = found[-1].offset + 1, found[-1].offset + 1
+            else:
+                continue
+            told = self._told[place]
+            if found or told != now:
+                self._told[place] = now
+                # What comes while one waits for it is still aiokafka's.
+                is_ours = bool(found) and isinstance(found[0], StoredRecord)
+                stored = found if is_ours else [_stored(place, one) for one in found]
+                yield Fetched(place.topic, place.partition, generation, stored, told[0], *now)
+
+    # --- what Faust would do ---
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Faust resumes all that is assigned; owners say when theirs are."""
+        super().resume_partitions({tp for tp in tps if tp in self._begun})
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Owners say when it is too much."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """As `on_buffer_full`."""
+
+    async def perform_seek(self) -> None:
+        """Owners say where to read from."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ARG002
+        return iter(())
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:  # noqa: ARG002
+        return {}
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002
+        return False
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """The worker has a watch of its own."""
+
+
+class BatchTransport(Transport):
+    """aiokafka with a `BatchConsumer`."""
+
+    Consumer = BatchConsumer
+
+
+def _stored(_: object, record: Any) -> StoredRecord:
+    """The record without its headers: events have none that count."""
+    timestamp_ms = record.timestamp
+    return StoredRecord(record.offset, _NO_TIME if timestamp_ms is None else timestamp_ms, record.key, record.value)
+
+
+def _message(fetched: Fetched) -> ConsumerMessage:
+    place = TP(fetched.topic, fetched.partition)
+    return ConsumerMessage(
+        fetched.topic,
+        fetched.partition,
+        fetched.position - 1,
+        0.0,
+        0,
+        None,
+        None,
+        fetched,  # type: ignore[arg-type]  # agents take it as it is
+        None,
+        tp=place,
+        generation_id=fetched.generation,
+    )

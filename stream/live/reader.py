@@ -1,0 +1,170 @@
+"""Reading logs of known places, without a group: fetches from an offset, and where a partition begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    KafkaError,
+    LeaderNotAvailableError,
+    OffsetOutOfRangeError,
+    RequestTimedOutError,
+    for_code,
+)
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from stream.errors import BrokerUnreachableError
+from stream.kafka.connection import unreachable
+from stream.worker.interfaces import StoredRecord
+
+#: Without an answer for so long the broker is taken for gone.
+ANSWERED_WITHIN_S = 30.0
+_FETCH_BYTES = 4 << 20
+_FETCH_WAIT_MS = 200
+_PAUSE_S = 0.1
+_EARLIEST, _LATEST = -2, -1
+_READ_UNCOMMITTED = 0
+
+T = TypeVar("T")
+
+
+class _Answer(NamedTuple):
+    highwater: int
+    records: bytes | None
+
+
+class LogReader:
+    """`Reader` over Kafka's own requests. One serves all partitions of a worker."""
+
+    def __init__(self, broker: str) -> None:
+        self._broker = broker
+        self._client = AIOKafkaClient(bootstrap_servers=broker, request_timeout_ms=int(ANSWERED_WITHIN_S * 1_000))
+
+    async def start(self) -> None:
+        try:
+            await self._client.bootstrap()
+        except KafkaConnectionError as error:
+            await self._client.close()
+            raise unreachable(self._broker) from error
+
+    async def stop(self) -> None:
+        await self._client.close()
+
+    async def start_of(self, topic: str, partition: int) -> int:
+        """The first offset that is there."""
+        place = TopicPartition(topic, partition)
+        return await self._persistently(lambda: self._listed(place, _EARLIEST))
+
+    async def end(self, topic: str, partition: int) -> int:
+        """The offset behind the last record: the larger of what the broker lists and a fetch's high watermark."""
+        place = TopicPartition(topic, partition)
+
+        async def find() -> int:
+            listed = await self._listed(place, _LATEST)
+            if not listed:
+                return 0
+            # The embedded broker lists the last batch's first offset plus one, and answers some fetches too early, with
+            # nothing. The record before the listed end is there: an answer without it says nothing of the end either.
+            try:
+                answer = await self._fetch(place, listed - 1, _FETCH_WAIT_MS, size=1)
+            except OffsetOutOfRangeError:  # all has been deleted
+                return listed
+            if not answer.records:
+                raise RequestTimedOutError
+            _, behind = _parse(answer.records, listed - 1, listed, place)
+            return max(listed, answer.highwater, behind)
+
+        return await self._persistently(find)
+
+    async def read(self, topic: str, partition: int, start: int, stop: int) -> AsyncIterator[Sequence[StoredRecord]]:
+        """As `stream.worker.interfaces.Reader` says."""
+        place = TopicPartition(topic, partition)
+        position = start
+        while position < stop:
+            ask = functools.partial(self._fetch, place, position, _FETCH_WAIT_MS, _FETCH_BYTES)
+            try:
+                answer = await self._persistently(ask)
+            except OffsetOutOfRangeError:
+                first = await self.start_of(topic, partition)
+                if first <= position:
+                    raise
+                position = first  # what lay before has been deleted
+                continue
+            records, position = _parse(answer.records, position, stop, place)
+            if records:
+                yield records
+
+    async def _persistently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks again while the broker is away, or the leader moves."""
+        deadline = time.monotonic() + ANSWERED_WITHIN_S
+        while True:
+            try:
+                return await ask()
+            except (KafkaError, TimeoutError) as error:
+                is_passing = isinstance(error, TimeoutError) or error.retriable
+                if isinstance(error, OffsetOutOfRangeError) or not is_passing:
+                    raise
+                if time.monotonic() > deadline:
+                    raise BrokerUnreachableError(
+                        f"the broker at {self._broker} has not answered for {ANSWERED_WITHIN_S:g} s ({error})"
+                    ) from error
+            self._client.force_metadata_update()
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _leader(self, place: TopicPartition) -> int:
+        await self._client.add_topic(place.topic)
+        leader = self._client.cluster.leader_for_partition(place)
+        if leader is None or leader == -1:
+            raise LeaderNotAvailableError(place)
+        return int(leader)
+
+    async def _listed(self, place: TopicPartition, which: int) -> int:
+        request = OffsetRequest(-1, _READ_UNCOMMITTED, [(place.topic, [(place.partition, which)])])
+        response = await self._client.send(await self._leader(place), request)
+        ((_, ((_, code, *found),)),) = response.topics
+        _check(code, place)
+        return int(found[0][0] if response.API_VERSION == 0 else found[1])
+
+    async def _fetch(self, place: TopicPartition, offset: int, wait_ms: int, size: int) -> _Answer:
+        places = [(place.topic, [(place.partition, offset, size)])]
+        request = FetchRequest(wait_ms, 1, size, _READ_UNCOMMITTED, places)
+        response = await self._client.send(await self._leader(place), request)
+        if not response.topics:  # the embedded broker's, where the time is over
+            raise RequestTimedOutError
+        ((_, ((_, code, highwater, *data),)),) = response.topics
+        _check(code, place)
+        return _Answer(highwater, data[-1])
+
+
+def _check(code: int, place: TopicPartition) -> None:
+    error = for_code(code)
+    if code:
+        raise error(f"{place.topic}, partition {place.partition}")
+
+
+def _parse(data: bytes | None, position: int, stop: int, place: TopicPartition) -> tuple[list[StoredRecord], int]:
+    """The records from ``position`` to before ``stop``, and where to go on."""
+    found: list[StoredRecord] = []
+    batches = MemoryRecords(data or b"")
+    while batches.has_next():
+        batch = batches.next_batch()
+        if not batch.validate_crc():
+            raise CorruptRecordException(f"{place.topic}, partition {place.partition}: damaged behind {position}")
+        if not batch.is_control_batch:
+            found += [
+                StoredRecord(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
+                for record in batch
+                if position <= record.offset < stop
+            ]
+        position = max(position, batch.next_offset)
+    return found, position
