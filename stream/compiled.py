@@ -58,11 +58,6 @@ def _cache_bases(here: Path) -> Iterator[Path]:
 _CACHE = None if config.DISABLE_JIT else _cache_directory()
 
 
-def is_kept(name: str) -> bool:
-    """Whether a function, ``MODULE.NAME`` within its package, has been compiled and kept, or is not to be compiled."""
-    return config.DISABLE_JIT or (_CACHE is not None and any(Path(_CACHE).rglob(f"{name}-*.nbi")))
-
-
 def _decorate(function: Function, **options: Any) -> Function:
     before, config.CACHE_DIR = config.CACHE_DIR, _CACHE or config.CACHE_DIR
     try:

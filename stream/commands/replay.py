@@ -112,7 +112,7 @@ def _prepare(plan: Plan) -> None:
     notice = threading.Timer(
         NOTICE_AFTER_S,
         click.echo,
-        ("segstream: compiling the engine; this happens once and takes about 15 seconds",),
+        ("segstream: compiling the engine; this happens once and takes about 20 seconds",),
         {"err": True},
     )
     notice.daemon = True

@@ -125,8 +125,8 @@ def worker(
 
 
 def _plan(definitions: Path) -> Plan:
-    from stream.engine.partition import Partition
     from stream.engine.plan import compile_plan
+    from stream.preparation import prepare
 
     checked = checked_file(definitions)
     for problem in checked.problems:
@@ -134,5 +134,5 @@ def _plan(definitions: Path) -> Plan:
     if checked.definitions is None:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
-    Partition(plan).prepare()
+    prepare(plan)
     return plan

@@ -91,7 +91,7 @@ def _value_step(plan: Ints, v: int, row: Ints, now_ms: int) -> int:
     return step
 
 
-@pasted
+@inner
 def holds(comparison: int, left: float, right: float) -> bool:
     """``left comparison right`` of two doubles."""
     if comparison == op.GE:
@@ -162,7 +162,7 @@ def _since_flip(comparison: int, instant: float, duration: float, now_ms: int) -
     return flip if flip > now_ms else op.FOREVER
 
 
-@pasted
+@inner
 def _push(work: Ints, top: int, type_: int, value: float, until: int) -> None:
     """Writes an entry of the stack: its type, its value, and the instant until which it stays."""
     work[top] = type_

@@ -85,7 +85,7 @@ def evaluate(
 _NEVER_S = 0xFFFF_FFFF
 
 
-@pasted
+@inner
 def _own_timer(row: Ints, dues: int, s: int) -> int:
     """When segment ``s`` must be looked at again even if no event touches it: seconds, rounded down."""
     return row[dues + (s >> 1)] >> ((s & 1) << 5) & 0xFFFF_FFFF

@@ -16,19 +16,19 @@ from stream.engine import opcodes as op
 Ints = npt.NDArray[np.int64]
 
 
-@pasted
+@inner
 def cell_of(row: Ints, at: int, place: int) -> int:
     """Bucket ``place`` of a ring of counts: two of 32 bits in each word behind ``at``."""
     return row[at + 1 + (place >> 1)] >> ((place & 1) << 5) & 0xFFFFFFFF
 
 
-@pasted
+@inner
 def slot_of(row: Ints, at: int, k: int) -> int:
     """Bucket number modulo B of value ``k`` of a windowed set: eight of 8 bits in each word behind the hashes."""
     return row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] >> ((k & 7) << 3) & 0xFF
 
 
-@pasted
+@inner
 def _set_slot(row: Ints, at: int, k: int, slot: int) -> None:
     row[at + 1 + op.DISTINCT_LIMIT + (k >> 3)] ^= (slot ^ slot_of(row, at, k)) << ((k & 7) << 3)
 

@@ -111,7 +111,7 @@ def _days(year: int, month: int, day: int) -> int:
     return shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + (153 * since_march + 2) // 5 + day - 719_469
 
 
-@pasted
+@inner
 def _instant(data: Bytes, at: int, end: int) -> int:
     """Milliseconds since the epoch that the RFC 3339 text ``data[at:end]`` says; below 0 when it says none."""
     if (
@@ -170,7 +170,7 @@ def _characters(data: Bytes, start: int, end: int) -> int:
     return count
 
 
-@pasted
+@inner
 def _has_form(plan: Ints, data: Bytes, form: int, start: int, end: int, word: int) -> bool:
     """Whether a text is allowed in a field that takes certain ones only."""
     if form == sl.EMAIL_ACTION:
@@ -189,7 +189,7 @@ def _has_form(plan: Ints, data: Bytes, form: int, start: int, end: int, word: in
     return True
 
 
-@pasted
+@inner
 def _patterns(plan: Ints, literals: Bytes, data: Bytes, field: int, start: int, end: int) -> int:
     """The answers to the tests that look into a text."""
     bits = 0
@@ -368,7 +368,7 @@ def _short_hash(data: Bytes, span: int) -> int:
     return hash_ if hash_ != 0 else 1
 
 
-@pasted
+@inner
 def _traits(
     plan: Ints, literals: Bytes, data: Bytes, work: Ints, at: int, stamp: int, traits: Ints, n: int, used: int
 ) -> int:
@@ -429,7 +429,7 @@ def _traits(
     return used
 
 
-@pasted
+@inner
 def _hash(data: Bytes, room: Room, n: int) -> int:
     """Hashes all texts of ``n`` events: 0 where there is none, and for those too long, whose number is returned."""
     long = 0

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from stream.compiled import fused, inner, pasted
+from stream.compiled import inner
 from stream.contract import NESTING_LIMIT
 from stream.events.bytewise import BACKSLASH, QUOTE, Bytes, byte_at, next_mark, parsed_double
 
@@ -56,7 +56,7 @@ def after_space(data: Bytes, at: int) -> int:
     return at
 
 
-@pasted
+@inner
 def _is_digit(byte: int) -> bool:
     return _ZERO <= byte <= _NINE
 
@@ -138,7 +138,7 @@ def type_at(data: Bytes, at: int) -> int:
     return NULL if byte == _N else BOOLEAN
 
 
-@pasted
+@inner
 def _hex_digits(data: Bytes, at: int) -> int:
     """The number that four hexadecimal digits say."""
     number = 0
@@ -154,7 +154,7 @@ def _hex_digits(data: Bytes, at: int) -> int:
     return number
 
 
-@pasted
+@inner
 def _simple_escape(byte: int) -> int:
     """The character that a backslash before ``byte`` means; BAD where there is none."""
     for itself in (QUOTE, BACKSLASH, _SLASH):
@@ -214,7 +214,7 @@ def unescaped(data: Bytes, at: int, end: int, write: int) -> int:
     return out
 
 
-@fused
+@inner
 def end_of_value(data: Bytes, stack: Ints, first: int, at: int) -> int:
     """The place behind the value at ``at``, which stands in an object.
 

@@ -34,9 +34,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_killed_at_random_moments(broker: BrokerProcess, events: Path, tmp_path: Path) -> None:
     if isinstance(broker, EmbeddedBroker):
-        pytest.skip(
-            "an open problem: over the embedded broker a killed worker's successors may end too early"
-        )
+        pytest.skip("an open problem: over the embedded broker a killed worker's successors may end too early")
     rng = random.Random(FIRST_SEED)
     until_ms = last_ms(events) + 3 * DAY_MS
     expected = Expected(events, until_ms)
