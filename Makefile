@@ -41,9 +41,12 @@ types: setup
 unit: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much.
+# The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much. Then the
+# worker's crashes in so many simulated worlds.
+WORLDS ?= 100000
 stress: setup
 	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest -n 2 --dist worksteal tests/engine tests/events tests/language
+	$(BIN)/python -m tests.worker.campaign --seeds $(WORLDS) --jobs 2
 
 bench: setup
 	$(BIN)/python -m benchmarks.engine
