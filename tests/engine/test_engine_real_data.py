@@ -49,7 +49,7 @@ def test_the_ready_definitions(name: str) -> None:
     """No event is rejected, and to the end of the file and beyond the changes are the reference's."""
     events = shared_events(name)
     assert len(events) == FILES[name]
-    changes = assert_agrees(READY, events, 400 * DAY, 1 if STRESS else 12, Way(5_000))
+    changes = assert_agrees(READY, events, 400 * DAY, 1, Way(5_000))
     assert changes > 500
 
 
