@@ -10,6 +10,7 @@ array of words each, and doubles in them are read by their bits.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -27,18 +28,24 @@ config: Any = numba_config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+@functools.cache
+def sources_digest() -> str:
+    """A hash of all the sources that compiled code, and the rows it works on, depend on."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted([*here.glob("*.py"), *here.glob("engine/*.py"), *here.glob("events/*.py")]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _cache_directory() -> str | None:
     """A writable folder for compiled code, named after all the sources it depends on; None when there is none.
 
     Numba looks only at the file that a function is in. The kernel is spread over several, and knows constants of
     others: without a name of its own, code that is out of date would go on running after an update.
     """
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted([*here.glob("*.py"), *here.glob("engine/*.py"), *here.glob("events/*.py")]):
-        digest.update(source.read_bytes())
-    name = f"kernel-{digest.hexdigest()[:16]}"
-    for base in _cache_bases(here):
+    name = f"kernel-{sources_digest()}"
+    for base in _cache_bases(Path(__file__).parent):
         try:
             (base / name).mkdir(parents=True, exist_ok=True)
         except OSError:

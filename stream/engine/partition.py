@@ -12,6 +12,7 @@ import numpy.typing as npt
 from stream.engine import kernel
 from stream.engine import opcodes as op
 from stream.engine.changes import Change, Changes, ChangeWriter
+from stream.engine.image import Image, fingerprint_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
@@ -243,6 +244,25 @@ class Partition:
         As ``restore`` without clocks, and for rows that ``redefine`` need not look at. Raises ``SnapshotError``.
         """
         return self._codec.fill(customers, data)
+
+    def image(self) -> Image:
+        """All of the partition, copied, for `place`; see `stream.engine.image`."""
+        profiles = self.profiles
+        return Image(
+            fingerprint_of(self.plan),
+            self.stream_ms,
+            self.latest_ms,
+            tuple(block.copy() for block in profiles.blocks_in_use()),
+            profiles.due[: profiles.end].copy(),
+            profiles.image_of_customers(),
+            profiles.texts.image(),
+        )
+
+    def place(self, image: Image) -> None:
+        """Takes over an image into a partition that nothing has been applied to; its fingerprint must be ours."""
+        assert image.fingerprint == fingerprint_of(self.plan), "the image is of another plan or program"
+        self.stream_ms, self.latest_ms = image.stream_ms, image.latest_ms
+        self.profiles.place(image.customers, image.texts, image.blocks, image.due)
 
     def redefine(self, *, allow_empty: bool = False, quiet: bool = False) -> Changes:
         """Evaluates every restored customer once under this partition's definitions.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
+from stream.engine.image import TextImage
 from stream.engine.kernel import FIRST_BLOCK, place_of
 from stream.engine.plan import Plan
 from stream.engine.text_index import TextIndex
@@ -49,6 +50,11 @@ class Profiles:
     def __iter__(self) -> Iterator[str]:
         """The customers, in the order of their rows."""
         return iter(self.customers(self.every_row()))
+
+    @property
+    def end(self) -> int:
+        """One more than the largest row ever given."""
+        return self._customers.end
 
     @property
     def nbytes(self) -> int:
@@ -139,6 +145,29 @@ class Profiles:
         for block, wanted, places in self._by_block(rows):
             out[wanted] = block[places, word]
         return out
+
+    def blocks_in_use(self) -> Iterator[Ints]:
+        """Of each block the rows that were ever given: views, (n, words)."""
+        left = self._customers.end
+        for block in self.blocks:
+            if left <= 0:
+                return
+            yield block[:left]
+            left -= len(block)
+
+    def image_of_customers(self) -> TextImage:
+        """Who has which row, copied."""
+        return self._customers.image()
+
+    def place(self, customers: TextImage, texts: TextImage, blocks: Iterable[Ints], due: Ints) -> None:
+        """Takes over images and copies of blocks, as above, in the place of what is here."""
+        self._customers.place(customers)
+        self.texts.place(texts)
+        while self._customers.end > len(self.due):
+            self._grow()
+        self.due[: self._customers.end] = due
+        for mine, given in zip(self.blocks_in_use(), blocks, strict=True):
+            mine[:] = given
 
     def _by_block(self, rows: Ints) -> Iterable[tuple[Ints, npt.NDArray[np.bool_], Ints]]:
         """For each block with some of ``rows``: the block, which of them lie in it, and their places there."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.compiled import compiled, inner
+from stream.engine.image import TextImage
 from stream.events.bytewise import PADDING, Bytes, word_at
 from stream.events.spans import MISSING, SIZE_BITS, SIZE_MASK, make_spans, present_texts
 
@@ -236,6 +237,28 @@ class TextIndex:
             self._spans = np.concatenate([self._spans, np.full(more, MISSING, np.int64)])
             self._slots = np.zeros(_SPARSE * capacity, np.int32)
             _fill(self._slots, self._hashes, self._spans, used)
+
+    def image(self) -> TextImage:
+        """All of it, copied."""
+        used, size, free = self.end, int(self._state[_BYTES]), int(self._state[_FREE])
+        return TextImage(
+            self._hashes[:used].copy(), self._spans[:used].copy(), self._arena[:size].copy(), self._free[:free].copy()
+        )
+
+    def place(self, image: TextImage) -> None:
+        """Takes over an image in the place of what is here."""
+        used, size, free = len(image.spans), len(image.arena), len(image.free)
+        capacity = max(_FIRST_SLOTS // _SPARSE, 1 << max(used - 1, 0).bit_length())
+        self._hashes = np.zeros(capacity, np.int64)
+        self._spans = np.full(capacity, MISSING, np.int64)
+        self._arena = np.zeros(max(_FIRST_SLOTS * 8, size + PADDING), np.uint8)
+        self._free = np.zeros(max(16, 1 << max(free - 1, 0).bit_length()), np.int32)
+        self._hashes[:used], self._spans[:used] = image.hashes, image.spans
+        self._arena[:size], self._free[:free] = image.arena, image.free
+        self._state[:] = used, size, free
+        self._dead_bytes = size - int((self._spans[self._spans != MISSING] & SIZE_MASK).sum())
+        self._slots = np.zeros(_SPARSE * capacity, np.int32)
+        _fill(self._slots, self._hashes, self._spans, used)
 
     def _compact(self) -> None:
         """Leaves out the bytes of removed texts."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
+from stream.engine.image import TextImage
 from stream.engine.text_index import TextIndex
 from stream.events.bytewise import Bytes
 from stream.events.columns import TextTest
@@ -64,6 +65,16 @@ class TextPool:
                 for number, test in enumerate(self._tests):
                     if test.passes(text):
                         self.bits[code, number >> 6] |= np.uint64(1 << (number & 63))
+
+    def image(self) -> TextImage:
+        """All of it, copied."""
+        return self._texts.image()
+
+    def place(self, image: TextImage) -> None:
+        """Takes over the image of a pool with the same literals and tests."""
+        self._texts.place(image)
+        self._answer(self._texts.numbers())
+        self.sweep_at = max(self.SWEEP_MIN, 2 * len(self))
 
     def text(self, code: int) -> str:
         """The text of a code in use."""
