@@ -67,6 +67,7 @@ class BatchConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._begun: set[TP] = set()
         self._told: dict[TP, tuple[int, int]] = {}  # position and end as last handed on
+        self._has_left = False  # whether a poll may have brought what was not handed on
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -99,6 +100,7 @@ class BatchConsumer(Consumer):
         """Reads no source partition any more, until `begin`."""
         super().pause_partitions(self._begun)
         self._begun.clear()
+        self._told.clear()
 
     def pause(self, place: TP) -> None:
         """Reads no more of a partition for now."""
@@ -157,18 +159,43 @@ class BatchConsumer(Consumer):
         try:
             while not (self.should_stop or fetcher.should_stop):
                 generation = self.app.consumer_generation_id
+                if self._has_left:
+                    await self._read_again()
+                    self._has_left = False
                 records, _ = await self._wait_next_records(_POLL_S)
+                self._has_left = bool(records)
                 await asyncio.sleep(0)  # where there is always something to read, others have to run too
                 for fetched in self._fetched(records or {}, generation):
                     if not self.flow_active or self.app.consumer_generation_id != generation:
-                        break  # what is left will be read again, by whom it belongs to then
+                        break
                     await self.wait_first(self.callback(_message(fetched)), self.suspend_flow.wait())
+                    self._told[TP(fetched.topic, fetched.partition)] = fetched.position, fetched.end
+                else:
+                    self._has_left = False
         except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.app.should_stop:
                 raise
         except Exception as error:
             self.failed(error)
             raise
+
+    async def _read_again(self) -> None:
+        """Goes back to what has been handed on.
+
+        A poll may last from one assignment into the next, and bring what nobody takes: aiokafka reads on behind it.
+        """
+
+        async def seek() -> None:
+            consumer = self._kafka
+            # Owners' places are looked up here, in the one thread that also seeks for `begin`.
+            for place in list(self._begun):
+                position, _ = self._told[place]
+                try:
+                    consumer.seek(TopicPartition(*place), position)
+                except IllegalStateError:
+                    continue  # it is not ours any more
+
+        await self._in_thread(seek())
 
     def _fetched(self, records: Mapping[TP, list[Any]], generation: int) -> Iterator[Fetched]:
         """What has come, and for the other partitions where they end, if that is news."""
@@ -187,7 +214,6 @@ class BatchConsumer(Consumer):
                 continue
             told = self._told[place]
             if found or told != now:
-                self._told[place] = now
                 # What comes while one waits for it is still aiokafka's.
                 is_ours = bool(found) and isinstance(found[0], StoredRecord)
                 stored = found if is_ours else [_stored(place, one) for one in found]

@@ -104,12 +104,14 @@ class Fleet:
         runners = [self._runners[partition] for partition in self._assigned]
         self._assigned = set()
         self.status.partitions.clear()
+        self.status.unassigned_ms = self._connections.time.steady_ms()
         await asyncio.gather(*[runner.stop(self._drained_within_s) for runner in runners])
 
     def assign(self, assigned: Iterable[TP], generation: int) -> None:
         """The group has given these partitions; all earlier ones have been revoked."""
         assert not self._assigned, "they have been revoked"
         self.status.counters.rebalances += 1
+        self.status.unassigned_ms = None
         numbers = [{place.partition for place in assigned if place.topic == topic} for topic in SOURCES]
         if any(found != numbers[0] for found in numbers):
             self.fail(AssertionError(f"partitions of the topics {SOURCES} must be assigned together: {numbers}"))
@@ -130,6 +132,7 @@ class Fleet:
         """Drains all partitions for good."""
         self._is_stopping = True
         await self.revoke()
+        self.status.unassigned_ms = None
 
     def _make_runner(self, partition: int) -> Runner:
         assert self._consumer is not None

@@ -56,6 +56,7 @@ class Status:
     started_ms: int
     progress_ms: int = 0
     is_stopping: bool = False
+    unassigned_ms: int | None = None  # on the steady clock: since when an assignment, be it to nothing, is waited for
     partitions: dict[int, PartitionStatus] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
 

@@ -23,9 +23,7 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Ends the process with exit code 70 when a partition that lags makes no progress, or the loop stands still."""
 
-    def __init__(
-        self, status: Status, loop: asyncio.AbstractEventLoop, stalled_after_s: float = STALLED_AFTER_S
-    ) -> None:
+    def __init__(self, status: Status, loop: asyncio.AbstractEventLoop, stalled_after_s: float) -> None:
         self._status = status
         self._loop = loop
         self._stalled_after_s = stalled_after_s
@@ -60,6 +58,8 @@ def stall(status: Status, now_s: float, turned_at_s: float, stalled_after_s: flo
     """Why the worker is taken for stalled; None when it is not."""
     if now_s - turned_at_s > stalled_after_s:
         return f"the event loop has not turned for {now_s - turned_at_s:.0f} s"
+    if status.unassigned_ms is not None and now_s - status.unassigned_ms / 1_000 > stalled_after_s:
+        return f"the group has given no assignment for {now_s - status.unassigned_ms / 1_000:.0f} s"
     for one in list(status.partitions.values()):
         since_s = now_s - one.progress_ms / 1_000
         if one.phase in (Phase.RESTORING, Phase.BEHIND) and since_s > stalled_after_s:

@@ -22,7 +22,7 @@ from stream.live.metrics import Durations, Metrics
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
 from stream.live.status import Status
-from stream.live.watch import EXIT_STALLED, Watch
+from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
 from stream.live.web import Web
 from stream.worker.settings import ClockMode, Settings, StreamClock
 
@@ -66,6 +66,7 @@ async def run(plan: Plan, options: Options) -> None:
     time = SystemTime()
     _collect_rarely()
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
+    status.unassigned_ms = time.steady_ms()
     durations = Durations()
     producer = LogProducer(options.broker, partitions, group.request_s, status.counters)
     reader = LogReader(options.broker)
@@ -81,7 +82,8 @@ async def run(plan: Plan, options: Options) -> None:
             drained_within_s=options.session_s / 2,
             exit_when_done=options.exit_when_done,
         )
-        await _work(make_app(group, fleet), fleet, status)
+        # Joining a group of workers that restore, or are about to be given up, takes as long as a session.
+        await _work(make_app(group, fleet), fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
         counters = status.counters
         done = counters.events.total(), counters.changes.total(), counters.dead_letters.total()
         _log.info("ended after %s events, %s changes, %s dead letters", *(f"{count:,}" for count in done))
@@ -131,13 +133,13 @@ async def _started(one: LogReader | LogProducer) -> AsyncIterator[None]:
         await one.stop()
 
 
-async def _work(app: SegstreamApp, fleet: Fleet, status: Status) -> None:
+async def _work(app: SegstreamApp, fleet: Fleet, status: Status, stalled_after_s: float) -> None:
     """Runs the app until something ends it, then lets go of everything in order."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _asked_to_stop, stop, number)
-    watch = Watch(status, loop)
+    watch = Watch(status, loop, stalled_after_s)
     watch.start()
     starting = asyncio.create_task(app.start(), name="faust")
     try:

@@ -90,3 +90,12 @@ def test_what_is_taken_for_a_stall(phase: Phase, progress_ms: int, turned_at_s: 
     status = Status("a", "1", "d", 0)
     status.partitions[3] = PartitionStatus(3, phase, progress_ms=progress_ms, lag_records={"clicks": 7})
     assert stall(status, now_s=200.0, turned_at_s=turned_at_s, stalled_after_s=120.0) == says
+
+
+@pytest.mark.parametrize(
+    ("unassigned_ms", "says"),
+    [(None, None), (100_000, None), (50_000, "the group has given no assignment for 150 s")],
+)
+def test_a_group_that_assigns_nothing_is_a_stall(unassigned_ms: int | None, says: str | None) -> None:
+    status = Status("a", "1", "d", 0, unassigned_ms=unassigned_ms)
+    assert stall(status, now_s=200.0, turned_at_s=200.0, stalled_after_s=120.0) == says

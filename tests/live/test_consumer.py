@@ -1,0 +1,113 @@
+"""What a poll brings is handed on, or read again: aiokafka believes that it has been taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from faust.types import TP
+from mode import Service
+
+from stream.live.app import GroupSettings, make_app
+from stream.live.consumer import BatchConsumer
+from stream.live.fetched import Fetched
+from stream.worker.interfaces import StoredRecord
+
+NOTHING: Any = object()
+CLICKS, EMAILS = TP("clicks", 2), TP("emails", 2)
+
+
+class Kafka:
+    """aiokafka's consumer: each poll moves its positions on behind what it brings."""
+
+    def __init__(self) -> None:
+        self.positions = {CLICKS: 0, EMAILS: 0}
+        self.subscription = self
+        self._subscription = self
+        self.assignment = self
+
+    def state_value(self, place: TP) -> Any:
+        return SimpleNamespace(has_valid_position=True, position=self.positions[place], highwater=100)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.positions[TP(*place)] = offset
+
+    def poll(self) -> dict[TP, list[StoredRecord]]:
+        found = {}
+        for place, position in self.positions.items():
+            found[place] = [StoredRecord(position + i, 0, b"k", b"v") for i in range(3)]
+            self.positions[place] = position + 3
+        return found
+
+
+class OneConsumer(BatchConsumer):
+    """A consumer over `Kafka`. ``after_poll`` is called with the number of each poll that has brought something."""
+
+    def attach(self, kafka: Kafka, after_poll: Any, polls: int) -> None:
+        self.kafka, self.after_poll, self.polls = kafka, after_poll, polls
+        self.handed_on: list[Fetched] = []
+        self.callback = self.take
+        self.polled = 0
+        for place in (CLICKS, EMAILS):
+            self._told[place] = 0, -1
+            self._begun.add(place)
+
+    def _new_consumer_thread(self) -> Any:
+        return Service()  # a thread would open a loop of its own
+
+    async def take(self, message: Any) -> None:
+        self.handed_on.append(message.value)
+
+    @property
+    def _kafka(self) -> Any:
+        return self.kafka
+
+    async def _in_thread(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return await coroutine
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 (Faust's own)
+        if self.polled == self.polls:
+            raise asyncio.CancelledError
+        self.polled += 1
+        records = self.kafka.poll()
+        self.after_poll(self.polled)
+        return records, None
+
+
+def offsets_of(consumer: OneConsumer, place: TP) -> list[int]:
+    return [r.offset for one in consumer.handed_on if one.topic == place.topic for r in one.records]
+
+
+@pytest.mark.parametrize("what", ["another generation", "a stopped flow"])
+def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
+    fleet: Any = None
+
+    async def run() -> OneConsumer:
+        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet)
+        consumer = OneConsumer(app.transport, NOTHING, NOTHING, NOTHING)
+
+        def after_poll(number: int) -> None:
+            if what == "another generation":
+                app.consumer_generation_id += number == 2
+            elif number == 2:
+                consumer.stop_flow()
+            else:
+                consumer.resume_flow()
+
+        consumer.attach(Kafka(), after_poll, polls=4)
+        with pytest.raises(asyncio.CancelledError):
+            await consumer._drain_messages(SimpleNamespace(should_stop=False))
+        return consumer
+
+    consumer = asyncio.run(run())
+    for place in (CLICKS, EMAILS):
+        assert offsets_of(consumer, place) == list(range(9))
+    starts = {
+        topic: [(one.start, one.position) for one in consumer.handed_on if one.topic == topic]
+        for topic in ("clicks", "emails")
+    }
+    assert starts == {"clicks": [(0, 3), (3, 6), (6, 9)], "emails": [(0, 3), (3, 6), (6, 9)]}
