@@ -34,6 +34,7 @@ from stream.simulate import Simulation
 
 READY = ROOT / "stream" / "segments.yaml"
 BATCH = 5_000
+PARTS = ("way", "beside", "million", "start")
 DAY_MS = 86_400_000
 
 
@@ -233,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=["way", "beside", "million", "start"], help="one part only")
+    parser.add_argument("--only", choices=PARTS, help="one part only")
     chosen = parser.parse_args()
     one_core()
     print(describe())

@@ -138,7 +138,9 @@ def main() -> None:
     stopwatch = Stopwatch(int(events[0]) if events else None)
     app = make_app(mode, broker, app_id, folder, stopwatch)
     # Standard output is for the figures.
-    faust.Worker(app, loglevel="WARNING", quiet=True, stdout=sys.stderr, redirect_stdouts=False).execute_from_commandline()
+    faust.Worker(
+        app, loglevel="WARNING", quiet=True, stdout=sys.stderr, redirect_stdouts=False
+    ).execute_from_commandline()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def restore(setting: Setting) -> None:
         events.path.unlink()
         built = ours(READY, address, _ID, setting.folder, *until(events.last_ms))
         records = brokers.records_in(address, changelog_name(_ID))
-        show("the changelog", f"{built.profiles:,} profiles, {records:,} records, rows of {_row_bytes(address)} bytes")
+        what = f"{built.profiles:,} profiles, {records:,} records, rows with outboxes of {_row_bytes(address):,} bytes"
+        show("the changelog", what)
 
         found = [ours(READY, address, _ID, setting.folder, *_JUST_START) for _ in range(setting.rounds)]
         _check(found, built)
