@@ -21,6 +21,8 @@ from benchmarks.brokers import PARTITIONS
 from stream.kafka.topics import SEGMENT_CHANGES
 
 _POLL_MS = 50
+#: Once it has been asked to stop, it stops when nothing has come for so long.
+_NOTHING_MORE_MS = 2_000
 
 
 class Change(msgspec.Struct):
@@ -31,7 +33,7 @@ class Change(msgspec.Struct):
 
 
 async def read(broker: str) -> dict[str, list[float]]:
-    """Reads until SIGTERM; prints a line when it reads."""
+    """Reads until SIGTERM, and what is there by then; prints a line when it reads."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     consumer = AIOKafkaConsumer(bootstrap_servers=broker, group_id=None, enable_auto_commit=False)
@@ -42,8 +44,9 @@ async def read(broker: str) -> dict[str, list[float]]:
         consumer.assign([TopicPartition(SEGMENT_CHANGES, number) for number in range(PARTITIONS)])
         await consumer.seek_to_beginning()
         print("reading", flush=True)
-        while not stop.is_set():
-            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        fetched = None
+        while fetched or not stop.is_set():
+            fetched = await consumer.getmany(timeout_ms=_NOTHING_MORE_MS if stop.is_set() else _POLL_MS)
             received_ms = time.time_ns() / 1e6
             for record in (one for part in fetched.values() for one in part):
                 change = decode(record.value)

@@ -23,7 +23,7 @@ from stream.brokers.process import free_ports
 
 _WARM_UP_S = 5
 _READY_WITHIN_S = 120.0
-_LAST_CHANGES_WITHIN_S = 3.0
+_COMMITTED_WITHIN_S = 300.0
 _POLL_S = 0.1
 _CUSTOMERS = 20_000
 
@@ -85,7 +85,7 @@ def _round(setting: Setting, address: str, events: traffic.Traffic, number: int)
         finally:
             producer.kill()
             producer.communicate()
-        time.sleep(_LAST_CHANGES_WITHIN_S)  # a change that is not there by then would be missed: it is counted below
+        _until_committed(address, f"delay-{number}", events.events)  # the slowest changes count too
         reader.terminate()
         reader.communicate(timeout=_READY_WITHIN_S)
         worker.send_signal(signal.SIGTERM)
@@ -118,6 +118,15 @@ def _start_worker(setting: Setting, address: str, number: int, port: int) -> sub
             env=environment(),
             cwd=brokers.ROOT,
         )
+
+
+def _until_committed(address: str, group: str, events: int) -> None:
+    """Waits until the worker has done with all events, so that all changes are in their topic."""
+    deadline = time.monotonic() + _COMMITTED_WITHIN_S
+    while brokers.committed(address, group) < events:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the worker is not done {_COMMITTED_WITHIN_S:g} s after the last event")
+        time.sleep(_POLL_S)
 
 
 def _until_ready(port: int, worker: subprocess.Popen[bytes]) -> None:
