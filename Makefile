@@ -48,8 +48,13 @@ stress: setup
 	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest -n 2 --dist worksteal tests/engine tests/events tests/language
 	$(BIN)/python -m tests.worker.campaign --seeds $(WORLDS) --jobs 2
 
-bench: setup
-	$(BIN)/python -m benchmarks.engine
+# The engine, then the live worker over Apache Kafka; ONLY=common runs one part. docs/performance.md says what they are.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
 
 # Writes dev.lock anew; for Python 3.11.
 lock:

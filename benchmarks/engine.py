@@ -15,13 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 import benchmarks.plain
 from benchmarks.hardware import describe, one_core, resident_bytes
+from benchmarks.report import ROOT, commit, show
 from stream.contract import Kind
 from stream.engine import kernel
 from stream.engine.partition import Clock, Partition
@@ -32,9 +32,9 @@ from stream.language.checker import load
 from stream.preparation import prepare
 from stream.simulate import Simulation
 
-ROOT = Path(__file__).parent.parent
 READY = ROOT / "stream" / "segments.yaml"
 BATCH = 5_000
+PARTS = ("way", "beside", "million", "start")
 DAY_MS = 86_400_000
 
 
@@ -44,10 +44,6 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def show(what: str, figure: str) -> None:
-    print(f"  {what:<66} {figure}", flush=True)
 
 
 def whole_way(plan: Plan, lines: list[bytes], rounds: int) -> None:
@@ -238,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=["way", "beside", "million", "start"], help="one part only")
+    parser.add_argument("--only", choices=PARTS, help="one part only")
     chosen = parser.parse_args()
     one_core()
     print(describe())
@@ -261,13 +257,6 @@ def main() -> None:
         print(output[output.index("\n1,") :].rstrip(), flush=True)
     if chosen.only in (None, "start"):
         start(chosen.rounds)
-
-
-def commit() -> str:
-    """The commit that is measured, with a mark when files differ from it."""
-    command = ["git", "describe", "--always", "--dirty"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    return result.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":
