@@ -22,6 +22,8 @@ DEAD_LETTERS = "dead-letters"
 #: The table whose changelog Faust restores; the changelog is named after it.
 PROFILES_TABLE = "profiles"
 
+#: So long a tombstone is there at least, for whoever has read what came before it.
+TOMBSTONES_KEPT_MS = 86_400_000
 #: What an event may take: as much as a topic takes unless it is told otherwise.
 EVENT_BYTES_MAX = 1_048_588
 #: What a row with its outbox, or a dead letter with its event, may take.
@@ -86,6 +88,7 @@ _COMPACTED = Setting("cleanup.policy", "compact", Bound.EXACTLY, "the latest rec
 _CHANGELOG = (
     _COMPACTED,
     Setting("min.compaction.lag.ms", "900000", Bound.AT_LEAST, "owners must first answer a stalled worker's records"),
+    Setting("delete.retention.ms", str(TOMBSTONES_KEPT_MS), Bound.AT_LEAST, "snapshots and standbys read on later"),
     Setting("segment.bytes", str(64 << 20), Bound.AT_MOST, "only closed segments are compacted"),
     Setting("min.cleanable.dirty.ratio", "0.1", Bound.AT_MOST, "restoring reads what has not been compacted"),
     _LARGE,

@@ -23,9 +23,15 @@ class OwnedLog:
         self.partition = partition
         self.epoch = -1
         self.expected = -1
+        self.fence = b""  # the key of one's own
         self._number = 0
         self._world = world
         self._strangers: dict[bytes, None] = {}
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last record that was written; -1 before the first."""
+        return self._number - 1
 
     @property
     def _where(self) -> str:
@@ -33,8 +39,9 @@ class OwnedLog:
 
     async def write_fence(self, token: str, worker: str, at_ms: int) -> bool:
         """Takes over: the fence's offset is the new epoch. True when it lies right behind one's own last record."""
-        batch = Batch(self.topic, self.partition, [fence_record(token, worker, at_ms)])
-        ((offset,),) = await self._world.producer.write([batch])
+        fence = fence_record(token, worker, at_ms)
+        ((offset,),) = await self._world.producer.write([Batch(self.topic, self.partition, [fence])])
+        self.fence = fence.key or b""
         is_next = offset == self.expected
         self.begin(offset, offset + 1)
         return is_next

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stream.contract import Kind
 from stream.engine import opcodes as op
 from stream.engine.changes import Changes
+from stream.engine.image import fingerprint_of
 from stream.engine.partition import Clock, Partition, Status
 from stream.engine.plan import Plan
 from stream.events.columns import Columns
@@ -21,7 +22,9 @@ from stream.worker.intake import Given, Intake, Taken
 from stream.worker.interfaces import Headers, Span, StoredRecord, World
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
+from stream.worker.replica import Replica
 from stream.worker.settings import ClockMode, Settings
+from stream.worker.snapshots import Head, Saved, Snapshots
 from stream.worker.writing import Writer
 
 Ints = npt.NDArray[np.int64]
@@ -52,6 +55,7 @@ class Owner:
         token: Callable[[], str],
         decoder: Decoder | None = None,
         make_partition: Callable[[Plan, Clock, int], Partition] = Partition,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.plan = plan
         self.settings = settings
@@ -60,6 +64,11 @@ class Owner:
         self._world = world
         self._token = token
         self._make_partition = make_partition
+        self._snapshots = snapshots
+        self._saved_at_ms = 0
+        self._saved_to = -1  # the end of the changelog at that time
+        self._fences: dict[bytes, list[int]] = {}
+        self._layouts: dict[int, bytes] = {}
         self._is_current = False  # whether memory is what the changelog says and nothing is under way
         self._stands = False  # at the fixed clock's instant
         self._positions: dict[str, int] = {}  # of what has been done with
@@ -75,18 +84,27 @@ class Owner:
 
     # --- taking over and letting go ---
 
-    async def assign(self) -> None:
-        """Takes the partition over, or back. Memory is kept where nobody else can have written in between."""
+    async def assign(self, standby: Replica | None = None) -> None:
+        """Takes the partition over, or back. Memory is kept where nobody else can have written in between.
+
+        Otherwise it begins with what ``standby`` has read, with a snapshot, or with an empty partition; the rest is
+        read from the changelog.
+        """
         world, settings, writer = self._world, self.settings, self.writer
         was_current, self._is_current = self._is_current, False
         is_next = await writer.changelog.write_fence(self._token(), settings.worker_id, world.time.wall_ms())
         if was_current and is_next:
             writer.memberships_log.begin(writer.changelog.epoch, writer.memberships_log.expected)
+            self._fences[writer.changelog.fence] = [writer.changelog.epoch]
         else:
-            lateness_ms = settings.clock.lateness_ms(self.plan.definitions.lateness_ms)
-            self.partition = self._make_partition(self.plan, Clock.EVENTS, lateness_ms)
-            recovered = await Recovery(world, settings, writer, self.partition).run()
+            replica = await self._first_replica(standby)
+            self.partition = replica.partition
+            recovered = await Recovery(world, settings, writer, replica).run()
             self._checkpoint = msgspec.structs.replace(self._checkpoint, definitions=recovered.definitions)
+            layout = self.plan.layout
+            self._fences, self._layouts = replica.restorer.fences, replica.restorer.layouts
+            self._layouts[layout.id] = layout.encode()
+            self._saved_at_ms, self._saved_to = world.time.steady_ms(), replica.position
         spans = await world.sources.spans()
         self._check_sources(spans)
         self.intake.reset(spans)
@@ -95,6 +113,37 @@ class Owner:
         self._stands = False
         await self._write_checkpoint()
         self._is_current = True
+
+    def make_replica(self) -> Replica:
+        """An empty one, for a standby or a beginning."""
+        lateness_ms = self.settings.clock.lateness_ms(self.plan.definitions.lateness_ms)
+        return Replica(self._make_partition(self.plan, Clock.EVENTS, lateness_ms))
+
+    async def _first_replica(self, standby: Replica | None) -> Replica:
+        """What is known of the changelog before it is read."""
+        now_ms, fresh_ms = self._world.time.wall_ms(), self.settings.pace.snapshot_fresh_ms
+        if standby is not None and standby.as_of_ms is not None and now_ms - standby.as_of_ms < fresh_ms:
+            return standby
+        if self._snapshots is None or (saved := await self._snapshots.load()) is None:
+            return self.make_replica()
+        log = self.writer.changelog
+        why = saved.head.why_not(log.topic, log.partition, now_ms, fresh_ms)
+        if why is None and saved.image.fingerprint != fingerprint_of(self.plan):
+            why = "it is of other definitions, or of another version of segstream"
+        if why is None and not await self._has_fence(saved.head):
+            why = f"the changelog does not have its fence at offset {saved.head.epoch}: it was made anew, or truncated"
+        if why is not None:
+            self._snapshots.passed_over(why)
+            return self.make_replica()
+        return Replica.of_snapshot(self.make_replica().partition, saved)
+
+    async def _has_fence(self, head: Head) -> bool:
+        """Whether the changelog is the one that a snapshot was made of."""
+        log = self.writer.changelog
+        if head.offset > log.epoch:
+            return False
+        found = self._world.reader.read(log.topic, log.partition, head.epoch, head.epoch + 1)
+        return any([record.key == head.fence async for records in found for record in records])
 
     def _check_sources(self, spans: Mapping[str, Span]) -> None:
         """Offsets beyond a topic's end were read from another topic of that name."""
@@ -120,6 +169,32 @@ class Owner:
         self._begin()
         await self._write_checkpoint()
         self._is_current = True
+
+    def save(self) -> None:
+        """Keeps a snapshot, where there is a place for it and nothing has happened since the last checkpoint.
+
+        So it is after `drain`, also when the partition has another owner by then.
+        """
+        if self._snapshots is None or self._snapshots.is_busy or not self._is_current or self._has_news():
+            return
+        writer, log = self.writer, self.writer.changelog
+        assert not len(writer.outboxes), "at a checkpoint all has been sent"
+        self._saved_at_ms, self._saved_to = self._world.time.steady_ms(), log.expected
+        head = Head(
+            topic=log.topic,
+            partition=log.partition,
+            at_ms=self._world.time.wall_ms(),
+            offset=log.expected,
+            epoch=log.epoch,
+            fence=log.fence,
+            number=log.last_number,
+            checkpoint=self._checkpoint,
+            fences={key: list(offsets) for key, offsets in self._fences.items()},
+            layouts=dict(self._layouts),
+            residues=dict(writer.erasures.residues),
+            markers=dict(writer.erasures.markers),
+        )
+        self._snapshots.keep(Saved(head, self.partition.image()))
 
     def _begin(self) -> None:
         assert self._is_current, "not assigned, or ended by an error"
@@ -165,6 +240,7 @@ class Owner:
         await self._move_clock(given)
         await self._keep_pace()
         self._is_current = True
+        self._save_in_time()
         return given.taken is not None or bool(given.requests or given.letters)
 
     async def _erase(self, requests: Sequence[Request]) -> None:
@@ -265,6 +341,14 @@ class Owner:
             await self._write_checkpoint()
         elif is_idle_long:
             await self._write_record(self._checkpoint)
+
+    def _save_in_time(self) -> None:
+        """Keeps a snapshot when it is time, if reading the changelog instead would have become long."""
+        pace, since_ms = self.settings.pace, self._world.time.steady_ms() - self._saved_at_ms
+        grown = self.writer.changelog.expected - self._saved_to
+        is_worth_it = grown > len(self.partition.profiles) // 10 or since_ms >= pace.snapshot_fresh_ms // 4
+        if since_ms >= pace.snapshot_ms and is_worth_it:
+            self.save()
 
     async def _write_checkpoint(self) -> None:
         """The other touched rows, the checkpoint record, and when all is acknowledged the commit."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from stream.engine.image import Image
 from stream.engine.partition import Partition
 from stream.worker.outbox import Outbox, parse_outbox
-from stream.worker.records import PLAIN_ROW, Body, Marker, parse_marker, parse_stored
-from stream.worker.restoring import Piece
+from stream.worker.records import PLAIN_ROW, Body, Marker, marker_body, parse_marker, parse_stored
+from stream.worker.restoring import ANY_EPOCH, Piece
 
 Ints = npt.NDArray[np.int64]
 
@@ -40,6 +41,15 @@ class Placer:
         self._held: dict[bytes, _Held] = {}
         self._outboxes: dict[bytes, tuple[int, bytes]] = {}  # and the offsets of their records
         self._epochs: Ints = np.zeros(0, dtype=np.int64)  # of the rows in place
+
+    def take_image(self, image: Image, markers: Mapping[str, Marker], where: str) -> None:
+        """Takes over what a snapshot holds; nothing has been taken yet. ``where`` tells a reader what that is."""
+        self._partition.place(image)
+        profiles = self._partition.profiles
+        self._epochs = np.full(profiles.end, _NO_EPOCH, dtype=np.int64)
+        self._epochs[profiles.every_row()] = ANY_EPOCH
+        for customer, marker in markers.items():
+            self._held[customer.encode()] = _Held(ANY_EPOCH, Body.MARKER, marker_body(marker), where)
 
     def take(self, piece: Piece) -> None:
         """Raises ``ChangelogError`` or ``SnapshotError`` for a record that is damaged."""
@@ -97,6 +107,7 @@ class Placer:
 
     def keys_of(self, epochs: Collection[int]) -> list[bytes]:
         """The customers whose latest records are of these epochs."""
+        epochs = {*epochs, ANY_EPOCH}
         rows = np.flatnonzero(np.isin(self._epochs, list(epochs)))
         placed = [customer.encode() for customer in self._partition.profiles.customers(rows)]
         return placed + [key for key, held in self._held.items() if held.epoch in epochs]

@@ -182,8 +182,12 @@ def row_values(outboxes: Sequence[bytes], bodies: Sequence[bytes]) -> list[bytes
     ]
 
 
+def marker_body(marker: Marker) -> bytes:
+    return msgspec.msgpack.encode(marker)
+
+
 def marker_value(outbox: bytes, marker: Marker) -> bytes:
-    return _PREFIX.pack(VERSION, Body.MARKER, len(outbox)) + outbox + msgspec.msgpack.encode(marker)
+    return _PREFIX.pack(VERSION, Body.MARKER, len(outbox)) + outbox + marker_body(marker)
 
 
 def parse_stored(value: bytes, where: str) -> Stored:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stream.engine.layout import Layout
-from stream.engine.partition import Partition
 from stream.engine.snapshot import Snapshot
 from stream.worker.definitions_history import NextDefinitions, next_definitions
 from stream.worker.erasures import Erasures
 from stream.worker.interfaces import World
-from stream.worker.placing import Placer
 from stream.worker.records import Checkpoint
-from stream.worker.restoring import Restorer
+from stream.worker.replica import Replica
 from stream.worker.settings import Settings
 from stream.worker.writing import Writer
 
@@ -28,16 +26,16 @@ class Recovered:
 
 
 class Recovery:
-    """One recovery, after the fence has been written; ``partition`` and ``erasures`` are empty and get filled."""
+    """One recovery, after the fence has been written; it goes on from what ``replica`` has read."""
 
-    def __init__(self, world: World, settings: Settings, writer: Writer, partition: Partition) -> None:
+    def __init__(self, world: World, settings: Settings, writer: Writer, replica: Replica) -> None:
         self._world = world
         self._settings = settings
         self._writer = writer
-        self._partition = partition
+        self._replica = replica
+        self._partition = replica.partition
         self._erasures = Erasures()
-        self._placer = Placer(partition)
-        self._restorer = Restorer(self._placer.keys_of)
+        self._restorer = replica.restorer
         self._rows: list[tuple[str, bytes]] = []
         self._has_other_layouts = False
 
@@ -66,14 +64,9 @@ class Recovery:
         return Recovered(before.stream_ms, before.latest_ms, following.hashes)
 
     async def _read_changelog(self) -> None:
-        log, restorer, placer = self._writer.changelog, self._restorer, self._placer
-        sent_to = -1
-        async for records in self._world.reader.read(log.topic, log.partition, 0, log.epoch + 1):
-            placer.take(restorer.add(records))
-            checkpoint = restorer.checkpoint
-            if checkpoint is not None and checkpoint.sent_to > sent_to:
-                sent_to = checkpoint.sent_to
-                placer.forget_sent(sent_to)
+        log, replica = self._writer.changelog, self._replica
+        assert replica.position <= log.epoch, "nothing behind one's own fence has been read"
+        await replica.read(self._world.reader, log.topic, log.partition, log.epoch + 1, self._world.time.wall_ms())
 
     async def _read_memberships(self, start: int) -> dict[bytes, bytes | None]:
         """What has been written there since the checkpoint, by whomever: the latest of each key."""
@@ -88,7 +81,7 @@ class Recovery:
 
     def _take_rows(self, sent_to: int) -> None:
         """Takes over what is not in place: rows in other layouts, markers, outboxes that may not have been sent."""
-        placer = self._placer
+        placer = self._replica.placer
         self._erasures.add_residues(self._restorer.residues)
         for customer, box in placer.unsent(sent_to):
             self._writer.outboxes.restore(customer, box)
@@ -96,7 +89,7 @@ class Recovery:
             self._erasures.add_marker(customer, marker)
         self._rows = placer.other_rows()
         self._has_other_layouts = bool(self._rows)
-        del self._placer
+        del self._replica
 
     async def _restore_rows(self, before: Checkpoint, following: NextDefinitions) -> None:
         """Puts the rows in place; under new definitions every customer is evaluated once, and written."""

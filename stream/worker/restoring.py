@@ -14,9 +14,13 @@ from stream.worker.records import (
     key_type,
     parse_checkpoint,
     parse_residue,
+    residue_key,
     stamp_of,
 )
+from stream.worker.snapshots import Head
 
+#: The epoch of what a snapshot holds: that of any owner so far.
+ANY_EPOCH = -2
 #: The latest record that counts under a customer's id: its offset, epoch and value. A plain tuple: there are millions.
 Entry = tuple[int, int, bytes | None]
 #: The entries of records that were read together, by key.
@@ -40,10 +44,10 @@ class Restorer:
         self.layouts: dict[int, bytes] = {}
         self.rewrite: dict[bytes, None] = {}
         self._keys_of = keys_of
+        self.fences: dict[bytes, list[int]] = {}  # the offsets of each, copies included
         self._piece: Piece = {}
-        self._checkpoint: StoredRecord | None = None
+        self._checkpoint: Checkpoint | StoredRecord | None = None
         self._residue_epochs: dict[bytes, int] = {}
-        self._fences: dict[bytes, list[int]] = {}
         self._last_fence = -1  # or a copy of one
         self._epochs: list[int] = []  # offsets of the latest fence: one, or those of its copies too
         self._epoch, self._epoch_text = -1, b"none/"  # of the latest record that counted
@@ -52,7 +56,19 @@ class Restorer:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """The latest checkpoint; None in an empty changelog."""
-        return None if self._checkpoint is None else parse_checkpoint(self._checkpoint)
+        if isinstance(self._checkpoint, StoredRecord):
+            self._checkpoint = parse_checkpoint(self._checkpoint)
+        return self._checkpoint
+
+    def begin(self, head: Head) -> None:
+        """Goes on behind what a snapshot holds; nothing has been added yet."""
+        self.fences = {key: list(offsets) for key, offsets in head.fences.items()}
+        self.layouts, self.residues = dict(head.layouts), dict(head.residues)
+        self._residue_epochs = {residue_key(customer): ANY_EPOCH for customer in head.residues}
+        self._checkpoint = head.checkpoint
+        self._last_fence = head.epoch
+        self._epochs = self.fences[head.fence]
+        self._epoch, self._epoch_text, self._number = head.epoch, b"%d/" % head.epoch, head.number
 
     def add(self, records: Sequence[StoredRecord]) -> Piece:
         """What counts of these records, tombstones included; raises ``ChangelogError`` for one that is not ours."""
@@ -115,9 +131,9 @@ class Restorer:
 
     def _fence(self, key: bytes, offset: int) -> None:
         self._last_fence = offset
-        offsets = self._fences.setdefault(key, [])
+        offsets = self.fences.setdefault(key, [])
         if not offsets:
-            self._fences[key] = self._epochs = [offset]
+            self.fences[key] = self._epochs = [offset]
             self._epoch, self._epoch_text, self._number = -1, b"none/", -1
             return
         piece = self._piece
@@ -126,7 +142,7 @@ class Restorer:
             if epoch in offsets and value is not None:
                 self.rewrite[row] = None
         for residue, epoch in self._residue_epochs.items():
-            if epoch in offsets:
+            if epoch in offsets or epoch == ANY_EPOCH:
                 self.rewrite[residue] = None
         offsets.append(offset)
 

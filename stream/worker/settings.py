@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from stream.kafka.topics import changelog_name
+from stream.worker.snapshots import FRESH_MS
 
 
 class ClockMode(enum.Enum):
@@ -38,6 +39,8 @@ class Pace:
     behind_ms: int = 30_000
     behind_events: int = 5_000_000
     idle_ms_max: int = 10_000  # a record at least so often, whatever happens or does not
+    snapshot_ms: int = 600_000  # a snapshot, where there is a place for it
+    snapshot_fresh_ms: int = FRESH_MS  # an older one, or an older standby, does not count
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +24,9 @@ from stream.worker.owned_log import OwnedLog
 from stream.worker.owner import Owner
 from stream.worker.placing import Placer
 from stream.worker.recovery import Recovery
+from stream.worker.replica import Replica
 from stream.worker.restoring import Restorer
+from stream.worker.snapshots import Saved
 from stream.worker.writing import Writer
 from tests.worker.broker import SendError
 from tests.worker.watched import WatchedPartition
@@ -337,4 +340,42 @@ def _clock() -> Iterator[None]:
         return recovered
 
     with mock.patch.object(Recovery, "run", without):
+        yield
+
+
+@_mutation("a snapshot is taken though rows are newer than the changelog")
+def _saved_early() -> Iterator[None]:
+    step = Owner.step
+
+    async def save_too(self: Owner) -> bool:
+        worked = await step(self)
+        with mock.patch.object(Owner, "_has_news", return_value=False):
+            self.save()
+        return worked
+
+    with mock.patch.object(Owner, "step", save_too):
+        yield
+
+
+@_mutation("a snapshot or standby counts however old it is")
+def _old_snapshots() -> Iterator[None]:
+    def make(self: Owner, plan: Any, settings: Any, *rest: Any) -> None:
+        pace = dataclasses.replace(settings.pace, snapshot_fresh_ms=1 << 40)
+        init(self, plan, dataclasses.replace(settings, pace=pace), *rest)
+
+    init = Owner.__init__
+    with mock.patch.object(Owner, "__init__", make):
+        yield
+
+
+@_mutation("reading goes on one record behind what a snapshot holds")
+def _snapshot_offset() -> Iterator[None]:
+    of_snapshot = Replica.of_snapshot
+
+    def further(partition: Any, saved: Saved) -> Replica:
+        replica = of_snapshot(partition, saved)
+        replica.position += 1
+        return replica
+
+    with mock.patch.object(Replica, "of_snapshot", further):
         yield

@@ -19,7 +19,9 @@ from stream.worker import recovery
 from stream.worker.errors import EarlierDefinitionsError, FencedError
 from stream.worker.interfaces import World
 from stream.worker.owner import Owner
+from stream.worker.replica import Replica
 from stream.worker.settings import ClockMode, Limits, Pace, Settings, StreamClock
+from stream.worker.snapshots import Saved
 from stream.worker.topics import SOURCES
 from tests.worker.broker import Broker, HostProducer, HostReader, HostSources, HostTime, Pause, SendError
 from tests.worker.watched import Registry, WatchedErasures, WatchedPartition
@@ -52,6 +54,7 @@ class Host:
         broker = world.broker
         self.sources = HostSources(broker)
         self.positions: dict[str, int] = {}
+        self.disk = world.random.choice(world.disks)
         settings = Settings(
             partition=0,
             partitions=1,
@@ -67,6 +70,7 @@ class Host:
             world.token,
             decoder_of(world.scenario.files[self.version]),
             functools.partial(WatchedPartition, world.registry),
+            self.disk,
         )
         self.life: Coroutine[str, None, None] | None = None
         self.at = "start"
@@ -81,12 +85,13 @@ class Host:
 
     async def live(self) -> None:
         await Pause("assigned")
-        await self.owner.assign()
+        await self.owner.assign(self.simulation.standby_of(self))
         self.positions = self.owner.intake.positions()
         while True:
             await Pause("poll")
             if self.simulation.is_draining and self.simulation.random.random() < 0.3:
                 await self.owner.drain()
+                self.owner.save()
                 await Pause("drained")
             self._fetch()
             await self.owner.step()
@@ -128,6 +133,57 @@ class Host:
         return self.at
 
 
+class Disk:
+    """Where hosts keep snapshots of the partition, one after another; what was kept lasts."""
+
+    is_busy = False
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._kept: list[Saved] = []
+
+    def keep(self, saved: Saved) -> None:
+        self._kept.append(saved)
+        self._simulation.note(f"snapshot @{saved.head.offset}")
+
+    async def load(self) -> Saved | None:
+        await Pause("load")
+        if not self._kept or self._simulation.random.random() < 0.1:
+            return None
+        self._simulation.note("somebody begins with a snapshot")
+        return self._simulation.random.choice(self._kept[-3:])  # not all of it may have come to the disk
+
+    def passed_over(self, why: str) -> None:
+        self._simulation.note(f"snapshot passed over: {why}")
+
+
+class Standby:
+    """A replica that somebody keeps up with the changelog, now and then."""
+
+    def __init__(self, simulation: Simulation, version: int) -> None:
+        self.version = version
+        self._broker = simulation.broker
+        self._reader = HostReader(simulation.broker)
+        self.replica = Host(simulation, "standby", version).owner.make_replica()
+        self._reading: Coroutine[str, None, None] | None = None
+
+    def go_on(self) -> None:
+        """To the next pause."""
+        if self._reading is None:
+            log = self._broker.log(COMPACTED[0])
+            self._reading = self.replica.read(self._reader, COMPACTED[0], 0, log.next, self._broker.now_ms)
+        try:
+            self._reading.send(None)
+        except StopIteration:
+            self._reading = None
+
+    def close(self) -> Replica:
+        """Gives up reading, wherever it is."""
+        if self._reading is not None:
+            self._reading.close()
+        return self.replica
+
+
 class Simulation:
     """One world, from its beginning until everything is settled."""
 
@@ -139,7 +195,17 @@ class Simulation:
         self.trouble = random.choice([0.02, 0.1, 0.3] if rough else [0, 0.02, 0.1])
         self.crash = random.choice([0.03, 0.1] if rough else [0, 0.02, 0.05, 0.1])
         behind_events = random.choice([2, 12])
-        self.pace = Pace(live_ms=300, behind_ms=900, behind_events=behind_events, idle_ms_max=IDLE_MS_MAX)
+        self.pace = Pace(
+            live_ms=300,
+            behind_ms=900,
+            behind_events=behind_events,
+            idle_ms_max=IDLE_MS_MAX,
+            snapshot_ms=random.choice([0, 500, 4_000]),
+            snapshot_fresh_ms=LAG_MS // 2,
+        )
+        self.has_standbys = random.random() < 0.3
+        self.disks = [Disk(self) for _ in range(random.choice([1, 2]))]
+        self.standby: Standby | None = None
         self.fetched_most = random.choice([2, 5, 50])
         self.rows_at_once = random.choice([1, 2, 100])
         self.registry = Registry(self.rows_at_once)
@@ -211,8 +277,21 @@ class Simulation:
         elif self.broker.committed:  # before that, nobody could know which file is the earlier one
             self.version = min(self.version + 1, len(self.plans) - 1)
 
+    def standby_of(self, host: Host) -> Replica | None:
+        """A standby that a host of the same definitions may take over."""
+        standby = self.standby
+        if standby is None or standby.version != host.version or self.random.random() < 0.3:
+            return None
+        self.standby = None
+        self.note(f"{host.name} begins with a standby at {standby.replica.position}")
+        return standby.close()
+
     def _step(self) -> None:
         random = self.random
+        if random.random() < 0.1 and self.has_standbys:
+            if self.standby is None or random.random() < 0.02:
+                self.standby = Standby(self, self.version)
+            self.standby.go_on()
         if self.live is None:
             self.live = self._new_host()
             self.note(f"[{self.broker.now_ms}] {self.live.name} is assigned")
@@ -271,7 +350,11 @@ class Simulation:
         return self._was_settled
 
     def successor(self) -> WatchedPartition:
-        """What a later owner would restore, even when the cleaner has taken all it may."""
+        """What a later owner would restore, even when the cleaner has taken all it may.
+
+        Tombstones too: so it is long after any snapshot or standby would count.
+        """
+        self.disks, self.standby = [Disk(self)], None
         for topic in COMPACTED:
             self.broker.log(topic).compact(self.broker.now_ms + 1)
         host = Host(self, "successor", len(self.plans) - 1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stream.worker.interfaces import Record, StoredRecord
-from stream.worker.records import fence_key, stamped
+from stream.worker.records import Checkpoint, Residue, fence_key, residue_key, stamped
 from stream.worker.restoring import Piece, Restorer
+from stream.worker.snapshots import Head
 
 
 class Changelog:
@@ -25,15 +26,17 @@ class Changelog:
     def _append(self, record: Record) -> None:
         self.records.append(StoredRecord(len(self.records), 0, *record))
 
-    def restored(self, at_once: int = 1) -> tuple[dict[bytes, bytes], list[bytes]]:
-        """The rows that count, and what must be written again."""
+    def restored(self, at_once: int = 1, head: Head | None = None) -> tuple[dict[bytes, bytes], list[bytes]]:
+        """The rows that count, and what must be written again; with a snapshot's head only what comes behind it."""
         found: Piece = {}
 
         def keys_of(epochs: Collection[int]) -> list[bytes]:
             return [key for key, (_, epoch, value) in found.items() if epoch in epochs and value is not None]
 
         restorer = Restorer(keys_of)
-        for start in range(0, len(self.records), at_once):
+        if head is not None:
+            restorer.begin(head)
+        for start in range(0 if head is None else head.offset, len(self.records), at_once):
             found.update(restorer.add(self.records[start : start + at_once]))
         return {key: value for key, (_, _, value) in found.items() if value is not None}, list(restorer.rewrite)
 
@@ -91,3 +94,45 @@ def test_a_copy_of_an_older_fence_takes_nothing_over() -> None:
     log.row("c", b"2", second, 1)
     for at_once in (1, 2, 10):
         assert log.restored(at_once) == ({b"a": b"1", b"b": b"2", b"c": b"2"}, [b"a", b"c"])
+
+
+def head_of(log: Changelog, fences: dict[str, int], number: int) -> Head:
+    """The head of a snapshot at the end of the changelog, by the owner of the last of these fences."""
+    (latest, epoch) = list(fences.items())[-1]
+    checkpoint = Checkpoint(-1, -1, ("d",), passing=False, sent_to=-1, memberships_to=0)
+    known = {fence_key(token): [offset] for token, offset in fences.items()}
+    residues = {7: Residue(1, 5)}
+    return Head("t", 0, 0, len(log.records), epoch, fence_key(latest), number, checkpoint, known, {}, residues, {})
+
+
+def test_behind_a_snapshot_its_owner_goes_on() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    log.row("a", b"1", first, 0)
+    head = head_of(log, {"first": first}, 0)
+    log.row("b", b"1", first, 1)
+    log.row("a", b"1", first, 0)  # a copy that came late
+    log.row("c", b"1", first, 2)
+    second = log.fence("second")
+    log.row("b", b"2", first, 3)  # last words
+    log.row("c", b"2", second, 0)
+    assert log.restored(head=head) == ({b"b": b"1", b"c": b"2"}, [b"a", b"b"])
+
+
+def test_a_fence_from_before_a_snapshot_that_comes_again_is_known() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    second = log.fence("second")
+    head = head_of(log, {"first": first, "second": second}, -1)
+    log.fence("first")  # a copy, by a request that was long on its way
+    log.row("a", b"1", second, 0)
+    assert log.restored(head=head)[0] == {b"a": b"1"}
+
+
+def test_what_a_snapshot_holds_is_written_again_when_a_fence_comes_twice() -> None:
+    log = Changelog()
+    first = log.fence("first")
+    head = head_of(log, {"first": first}, -1)
+    log.fence("first")
+    _, rewrite = log.restored(head=head)
+    assert rewrite == [residue_key(7)]

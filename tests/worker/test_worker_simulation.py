@@ -26,6 +26,10 @@ def test_the_same_where_more_goes_wrong(part: int) -> None:
         assert problem is None, f"rough seed {seed}: {problem}"
 
 
+#: What becomes of snapshots and standbys.
+SNAPSHOT_WORDS = ("snapshot @", "begins with a snapshot", "snapshot passed over", "begins with a standby")
+
+
 def test_worlds_are_rich_enough() -> None:
     """All that may go wrong does so somewhere, and every kind of world is there."""
     met = set()
@@ -36,12 +40,13 @@ def test_worlds_are_rich_enough() -> None:
         met |= {scenario.mode.name, f"{len(scenario.files)} files"}
         met |= {
             word
-            for word in ("stalls", "dies", "lets go", "is fenced", "late copy", "goes on", "gone on")
+            for word in ("stalls", "dies", "lets go", "is fenced", "late copy", "goes on", "gone on", *SNAPSHOT_WORDS)
             if word in notes
         }
         met |= {name for name, is_so in _traits(simulation, notes) if is_so}
     expected = {"FIXED", "EVENT", "WALL", "1 files", "2 files", "stalls", "dies", "lets go", "is fenced", "late copy"}
     expected |= {"goes on", "gone on", "replay", "erasures", "letters", "not written", "not acknowledged", "compacted"}
+    expected |= set(SNAPSHOT_WORDS)
     assert expected <= met, expected - met
 
 

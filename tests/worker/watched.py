@@ -11,6 +11,7 @@ import numpy as np
 from stream.contract import Kind, hash64
 from stream.engine import opcodes as op
 from stream.engine.changes import Changes
+from stream.engine.image import Image
 from stream.engine.partition import Applied, Clock, Partition, Status
 from stream.engine.plan import Plan
 from stream.engine.snapshot import Snapshot
@@ -67,6 +68,13 @@ class Registry:
     rows: dict[tuple[str, bytes], Deeds] = field(default_factory=dict)
     #: By customer and the sequence afterwards. Several owners may have done it, only one of them for good.
     erasures: dict[tuple[str, int], list[Erasure]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WatchedImage(Image):
+    """An image with the deeds that its rows hold."""
+
+    deeds: dict[str, Deeds]
 
 
 class WatchedPartition(Partition):
@@ -134,6 +142,15 @@ class WatchedPartition(Partition):
         for key, row in zip(customers, data, strict=True):
             self.deeds[key.decode()] = self.registry.rows[key.decode(), row]
         return super().fill(customers, data)
+
+    def image(self) -> Image:
+        image = super().image()
+        return WatchedImage(**vars(image), deeds=dict(self.deeds))
+
+    def place(self, image: Image) -> None:
+        assert isinstance(image, WatchedImage)
+        super().place(image)
+        self.deeds = dict(image.deeds)
 
     def redefine(self, *, allow_empty: bool = False, quiet: bool = False) -> Any:
         changes = super().redefine(allow_empty=allow_empty, quiet=quiet)
