@@ -55,12 +55,12 @@ class Stopwatch:
         """From now on."""
         assign, begin, deliver, step = Fleet.assign, BatchConsumer.begin, Fleet.deliver, Owner.step
 
-        def watched_assign(fleet: Fleet, assigned: Iterable[TP], generation: int) -> None:
+        async def watched_assign(fleet: Fleet, assigned: Iterable[TP], standbys: Iterable[TP], generation: int) -> None:
             if self._fleet is None:
                 self._fleet, self._base_bytes = fleet, resident_bytes()
             self._running.clear()
             self._moments["assigned"] = now()
-            assign(fleet, assigned, generation)
+            await assign(fleet, assigned, standbys, generation)
 
         async def watched_begin(consumer: BatchConsumer, positions: Mapping[TP, int], generation: int) -> bool:
             begun = await begin(consumer, positions, generation)

@@ -19,6 +19,7 @@ from stream.errors import (
     InputError,
     PortInUseError,
     SegstreamError,
+    SnapshotFolderError,
     SortSpaceError,
     TopicsError,
 )
@@ -54,6 +55,7 @@ _EXIT_CODES: dict[type[SegstreamError], int] = {
     TopicsError: EXIT_CONFIG,
     GroupInUseError: EXIT_CONFIG,
     PortInUseError: EXIT_CONFIG,
+    SnapshotFolderError: EXIT_CONFIG,
     BrokerUnreachableError: EXIT_UNREACHABLE,
 }
 

@@ -76,3 +76,7 @@ class PortInUseError(SegstreamError):
 
 class ClockAheadError(SegstreamError):
     """A fixed clock lies far ahead of the records: a stream clock never goes back."""
+
+
+class SnapshotFolderError(SegstreamError):
+    """The folder for snapshots can't be used: it is not writable, or another worker uses it."""

@@ -65,6 +65,22 @@ class _Clock(click.ParamType):
     help="Serve probes and metrics at this port of 127.0.0.1; 0 takes a free one. Default: none.",
     show_envvar=True,
 )
+@click.option(
+    "--standbys",
+    type=click.IntRange(0, 10),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="So many further workers follow each partition, to take it over at once.",
+    show_envvar=True,
+)
+@click.option(
+    "--snapshots",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep profiles there too, so that the next start reads only what came after. Default: nowhere.",
+    show_envvar=True,
+)
 @click.option("--force", is_flag=True, help="Take a TIME far after the newest record.", show_envvar=True)
 @click.option("--force-definitions", is_flag=True, help="Go back to definitions that were left.", show_envvar=True)
 @click.option("--quiet-changes", is_flag=True, help="Mark the changes that new definitions cause.", show_envvar=True)
@@ -78,6 +94,8 @@ def worker(
     exit_when_done: bool,
     session_timeout: float,
     port: int | None,
+    standbys: int,
+    snapshots: Path | None,
     force: bool,
     force_definitions: bool,
     quiet_changes: bool,
@@ -112,6 +130,8 @@ def worker(
         allow_empty=allow_empty,
         session_s=session_timeout,
         port=port,
+        standbys=standbys,
+        snapshots=snapshots,
     )
     try:
         run(work(plan, options))

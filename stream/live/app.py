@@ -26,12 +26,16 @@ _POLL_INTERVAL_S = 86_400.0
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """Of the consumer group. A worker that is silent for ``session_s`` loses its partitions."""
+    """Of the consumer group. A worker that is silent for ``session_s`` loses its partitions.
+
+    ``standbys`` further workers follow each partition's changelog.
+    """
 
     broker: str
     app_id: str
     partitions: int
     session_s: float
+    standbys: int = 0
 
     @property
     def request_s(self) -> float:
@@ -69,7 +73,7 @@ def make_app(settings: GroupSettings, fleet: Fleet) -> SegstreamApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
-        table_standby_replicas=0,
+        table_standby_replicas=settings.standbys,
         recovery_consistency_check=False,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
@@ -98,7 +102,7 @@ def make_app(settings: GroupSettings, fleet: Fleet) -> SegstreamApp:
         assert isinstance(consumer, BatchConsumer)
         consumer.failed = fleet.fail
         fleet.attach(consumer)
-        fleet.assign(assigned, app.consumer_generation_id)
+        await fleet.assign(assigned, app.assignor.assigned_standbys(), app.consumer_generation_id)
 
     return app
 

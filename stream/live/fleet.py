@@ -23,10 +23,13 @@ from stream.live.producer import LogProducer
 from stream.live.progress import ToldProducer, ToldReader
 from stream.live.reader import LogReader
 from stream.live.runner import Runner
+from stream.live.snapshot_folder import PartitionSnapshots, SnapshotFolder
 from stream.live.sources import GroupSources
+from stream.live.standby import Standbys
 from stream.live.status import Status
 from stream.worker.interfaces import Time, World
 from stream.worker.owner import Owner
+from stream.worker.replica import Replica
 from stream.worker.settings import Settings
 from stream.worker.topics import SOURCES
 
@@ -43,6 +46,7 @@ class Connections:
     producer: LogProducer
     reader: LogReader
     time: Time
+    snapshots: SnapshotFolder | None = None
 
 
 class Fleet:
@@ -75,6 +79,11 @@ class Fleet:
         self._exit_when_done = exit_when_done
         self._consumer: BatchConsumer | None = None
         self._runners: dict[int, Runner] = {}
+        self._standbys = Standbys(
+            self._make_replica, settings.changelog, connections.reader, connections.time, self.fail
+        )
+        self.status.standby_lags = self._standbys.lags
+        self._snapshots: dict[int, PartitionSnapshots] = {}
         self._assigned: set[int] = set()
         self._is_stopping = False
         self._asked_at_ms = 0
@@ -107,14 +116,18 @@ class Fleet:
         self.status.unassigned_ms = self._connections.time.steady_ms()
         await asyncio.gather(*[runner.stop(self._drained_within_s) for runner in runners])
 
-    def assign(self, assigned: Iterable[TP], generation: int) -> None:
-        """The group has given these partitions; all earlier ones have been revoked."""
+    async def assign(self, assigned: Iterable[TP], standbys: Iterable[TP], generation: int) -> None:
+        """The group has given these partitions; all earlier ones have been revoked.
+
+        ``standbys`` are changelogs to follow for the case that their owners go.
+        """
         assert not self._assigned, "they have been revoked"
         self.status.counters.rebalances += 1
         self.status.unassigned_ms = None
         numbers = [{place.partition for place in assigned if place.topic == topic} for topic in SOURCES]
         if any(found != numbers[0] for found in numbers):
             self.fail(AssertionError(f"partitions of the topics {SOURCES} must be assigned together: {numbers}"))
+        replicas = await self._standbys.follow({place.partition for place in standbys} - numbers[0])
         if self._is_stopping:
             return
         self._assigned = numbers[0]
@@ -125,14 +138,24 @@ class Fleet:
         for partition in sorted(self._assigned):
             runner = self._runners.get(partition) or self._make_runner(partition)
             self._runners[partition] = runner
-            runner.start(generation)
+            runner.start(generation, replicas.get(partition))
             self.status.partitions[partition] = runner.status
 
     async def stop(self) -> None:
         """Drains all partitions for good."""
         self._is_stopping = True
+        await self._standbys.stop()
         await self.revoke()
         self.status.unassigned_ms = None
+
+    async def save(self) -> None:
+        """Keeps a snapshot of each partition that was drained; call it when the group has been left."""
+        for partition, runner in self._runners.items():
+            snapshots = self._snapshots.get(partition)
+            if snapshots is not None:
+                await snapshots.kept()
+                runner.save()
+                await snapshots.kept()
 
     def _make_runner(self, partition: int) -> Runner:
         assert self._consumer is not None
@@ -150,15 +173,29 @@ class Fleet:
         )
 
     def _make_owner(self, partition: int, sources: GroupSources, told: Callable[[int], None]) -> Owner:
-        connections, counters = self._connections, self.status.counters
+        connections = self._connections
+        if connections.snapshots is not None and partition not in self._snapshots:
+            self._snapshots[partition] = connections.snapshots.of(self._settings.changelog, partition)
         producer, reader = ToldProducer(connections.producer, told), ToldReader(connections.reader, told)
         world = World(producer, reader, sources, connections.time)
 
-        def make_partition(plan: Plan, clock: Clock, lateness_ms: int) -> Partition:
-            return CountingPartition(plan, clock, lateness_ms, counters)
-
         settings = replace(self._settings, partition=partition)
-        return Owner(self._plan, settings, world, lambda: uuid.uuid4().hex, self._decoder, make_partition)
+        return Owner(
+            self._plan,
+            settings,
+            world,
+            lambda: uuid.uuid4().hex,
+            self._decoder,
+            self._make_partition,
+            self._snapshots.get(partition),
+        )
+
+    def _make_partition(self, plan: Plan, clock: Clock, lateness_ms: int) -> Partition:
+        return CountingPartition(plan, clock, lateness_ms, self.status.counters)
+
+    def _make_replica(self) -> Replica:
+        lateness_ms = self._settings.clock.lateness_ms(self._plan.definitions.lateness_ms)
+        return Replica(self._make_partition(self._plan, Clock.EVENTS, lateness_ms))
 
     def _rejoin_after_fence(self, partition: int) -> None:
         """Another worker has the partition; where the group has not told us so by then, asks it again."""

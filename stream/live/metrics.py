@@ -106,6 +106,13 @@ class StatusCollector(Collector):
         partitions = [one for one in self._status.partitions.values() if one.phase is not Phase.LOST]
         yield from _of_partitions(partitions)
         yield from _of_recovery(partitions)
+        lags = self._status.standby_lags()
+        yield _gauge(
+            "standby_lag_records",
+            "Records of a changelog that a standby has not read",
+            ["partition"],
+            [((str(partition),), lag) for partition, lag in lags.items()],
+        )
         yield from self._worker()
 
     def _counters(self) -> Iterator[Metric]:

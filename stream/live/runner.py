@@ -19,6 +19,7 @@ from stream.live.status import PartitionStatus, Phase
 from stream.worker.errors import FencedError, SourceTruncatedError
 from stream.worker.interfaces import Time
 from stream.worker.owner import Owner
+from stream.worker.replica import Replica
 
 #: Timers and checkpoints are looked after so often when nothing comes.
 _IDLE_S = 0.25
@@ -70,8 +71,8 @@ class Runner:
 
     # --- from one assignment to the next ---
 
-    def start(self, generation: int) -> None:
-        """The partition is ours under this generation."""
+    def start(self, generation: int, standby: Replica | None = None) -> None:
+        """The partition is ours under this generation; ``standby`` is what has been read of its changelog already."""
         assert self._task is None, "it has been stopped"
         self._sources.generation = generation
         self._is_leaving = False
@@ -81,7 +82,7 @@ class Runner:
         self._next.clear()
         now_ms = self._time.steady_ms()
         self.status = PartitionStatus(self.partition, since_ms=now_ms, progress_ms=now_ms)
-        self._task = asyncio.create_task(self._run(generation), name=f"partition {self.partition}")
+        self._task = asyncio.create_task(self._run(generation, standby), name=f"partition {self.partition}")
 
     async def stop(self, within_s: float) -> None:
         """Makes durable and commits what was applied, if there is time, and lets the partition go."""
@@ -105,14 +106,19 @@ class Runner:
         if self._task is not None:
             self._task.cancel()
 
+    def save(self) -> None:
+        """Keeps a snapshot of what was drained."""
+        if self._owner is not None:
+            self._owner.save()
+
     def forget(self) -> None:
         """Lets go of the rows."""
         assert self._task is None, "it has been stopped"
         self._owner = None
 
-    async def _run(self, generation: int) -> None:
+    async def _run(self, generation: int, standby: Replica | None) -> None:
         try:
-            await self._work(generation)
+            await self._work(generation, standby)
         except asyncio.CancelledError:
             raise
         except FencedError as error:
@@ -125,11 +131,12 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 (whatever it is, the worker has to end)
             self._failed(error)
 
-    async def _work(self, generation: int) -> None:
+    async def _work(self, generation: int, standby: Replica | None) -> None:
         if self._owner is None:
             self._owner = self._make_owner(self._restore_goes_on)
         owner, time = self._owner, self._time
-        await owner.assign()
+        await owner.assign(standby)
+        del standby
         self._next = owner.intake.positions()
         places = {TP(topic, self.partition): offset for topic, offset in self._next.items()}
         if not await self._consumer.begin(places, generation):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -59,6 +60,8 @@ class Status:
     unassigned_ms: int | None = None  # on the steady clock: since when an assignment, be it to nothing, is waited for
     partitions: dict[int, PartitionStatus] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
+    #: By partition that is followed for the case that its owner goes: offsets that have not been read.
+    standby_lags: Callable[[], Mapping[int, int]] = dict
 
     @property
     def is_ready(self) -> bool:

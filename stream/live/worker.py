@@ -11,9 +11,11 @@ import signal
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream import __version__
 from stream.engine.plan import Plan
+from stream.kafka.connection import connected_admin
 from stream.live.app import GroupSettings, SegstreamApp, make_app
 from stream.live.checks import check_instant, check_topics
 from stream.live.clock import SystemTime
@@ -21,6 +23,7 @@ from stream.live.fleet import Connections, Fleet
 from stream.live.metrics import Durations, Metrics
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
+from stream.live.snapshot_folder import SnapshotFolder
 from stream.live.status import Status
 from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
 from stream.live.web import Web
@@ -51,6 +54,8 @@ class Options:
     allow_empty: bool = False
     session_s: float = SESSION_S
     port: int | None = None
+    standbys: int = 0
+    snapshots: Path | None = None
 
 
 async def run(plan: Plan, options: Options) -> None:
@@ -62,7 +67,7 @@ async def run(plan: Plan, options: Options) -> None:
     """
     partitions = await check_topics(options.broker, options.app_id, plan.definitions)
     settings = _settings(options, partitions)
-    group = GroupSettings(options.broker, options.app_id, settings.partitions, options.session_s)
+    group = GroupSettings(options.broker, options.app_id, settings.partitions, options.session_s, options.standbys)
     time = SystemTime()
     _collect_rarely()
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
@@ -70,13 +75,18 @@ async def run(plan: Plan, options: Options) -> None:
     durations = Durations()
     producer = LogProducer(options.broker, partitions, group.request_s, status.counters)
     reader = LogReader(options.broker)
-    async with _started(reader), _started(producer), _serving(options.port, status, durations):
+    async with (
+        _started(reader),
+        _started(producer),
+        _serving(options.port, status, durations),
+        _saving(options) as folder,
+    ):
         if options.clock.mode is ClockMode.FIXED and not options.force:
             await check_instant(reader, settings.partitions, options.clock.instant_ms, time.wall_ms())
         fleet = Fleet(
             plan,
             settings,
-            Connections(producer, reader, time),
+            Connections(producer, reader, time, folder),
             status,
             durations,
             drained_within_s=options.session_s / 2,
@@ -125,6 +135,18 @@ async def _serving(port: int | None, status: Status, durations: Durations) -> As
 
 
 @contextlib.asynccontextmanager
+async def _saving(options: Options) -> AsyncIterator[SnapshotFolder | None]:
+    """The folder for snapshots, where there is one."""
+    if options.snapshots is None:
+        yield None
+        return
+    async with connected_admin(options.broker) as admin:
+        cluster = (await admin.describe_cluster())["cluster_id"]
+    with SnapshotFolder(options.snapshots, cluster) as folder:
+        yield folder
+
+
+@contextlib.asynccontextmanager
 async def _started(one: LogReader | LogProducer) -> AsyncIterator[None]:
     await one.start()
     try:
@@ -154,6 +176,8 @@ async def _work(app: SegstreamApp, fleet: Fleet, status: Status, stalled_after_s
         watch.stop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+    if fleet.error is None:
+        await fleet.save()
 
 
 def _end_at_once() -> None:

@@ -135,6 +135,7 @@ class Owner:
         if why is not None:
             self._snapshots.passed_over(why)
             return self.make_replica()
+        self._snapshots.begun_with(saved)
         return Replica.of_snapshot(self.make_replica().partition, saved)
 
     async def _has_fence(self, head: Head) -> bool:

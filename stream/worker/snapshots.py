@@ -75,6 +75,10 @@ class Snapshots(Protocol):
         """The last one that was kept, if it is whole."""
         ...
 
+    def begun_with(self, saved: Saved) -> None:
+        """Is told that the one that was loaded counts."""
+        ...
+
     def passed_over(self, why: str) -> None:
-        """Is told that the one that was loaded does not count."""
+        """Is told that it does not."""
         ...

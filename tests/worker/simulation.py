@@ -150,8 +150,10 @@ class Disk:
         await Pause("load")
         if not self._kept or self._simulation.random.random() < 0.1:
             return None
-        self._simulation.note("somebody begins with a snapshot")
         return self._simulation.random.choice(self._kept[-3:])  # not all of it may have come to the disk
+
+    def begun_with(self, saved: Saved) -> None:
+        self._simulation.note(f"begins with a snapshot @{saved.head.offset}")
 
     def passed_over(self, why: str) -> None:
         self._simulation.note(f"snapshot passed over: {why}")

@@ -102,3 +102,17 @@ def test_what_is_damaged_is_told(placer: Placer) -> None:
         placer.take({b"a": (7, 1, value(row + b"x"))})
     with pytest.raises(SnapshotError, match="no UTF-8"):
         placer.take({b"\xc3": (7, 1, value(row))})
+
+
+def test_an_image_and_what_comes_behind_it() -> None:
+    lane = Driver(TEXTS).lanes[0]
+    lane.partition.apply(lane.columns(EVENTS))
+    lane.partition.remove("b")
+    placer = Placer(Partition(plan_of(TEXTS)))
+    placer.take_image(lane.partition.image(), {"gone": Marker(3, 9, (1, 2, 3))}, "a snapshot")
+    assert [customer for customer, _ in placer.markers()] == ["gone"]
+    later = rows_of(events=[click("e9", 50, "b")])
+    placer.take({b"a": (40, 1, None), b"b": (41, 1, value(later["b"])), b"gone": (42, 1, None)})
+    assert placed(placer) == {"ö": rows_of()["ö"], "b": later["b"]}
+    assert list(placer.markers()) == []
+    assert sorted(placer.keys_of([1])) == sorted([b"b", "ö".encode()]), "what an image holds is of any epoch"
