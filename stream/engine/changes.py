@@ -52,14 +52,17 @@ _ENCODER = msgspec.json.Encoder()
 class Changes:
     """Changes in the order in which they happened to each customer.
 
-    ``segment`` (the segment's number; NONE: one that is not in the definitions), ``entered`` and ``stay_ms`` (of an
-    exit: how long the customer was a member) are columns for whoever counts: (n,) each, aligned with ``items``.
+    ``segment`` (the segment's number; NONE: one that is not in the definitions), ``entered``, ``stay_ms`` (of an
+    exit: how long the customer was a member), ``at_ms`` and ``by_event`` (whether an event is the cause) are columns
+    for whoever counts: (n,) each, aligned with ``items``.
     """
 
     items: list[Change] = field(default_factory=list)
     segment: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     entered: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     stay_ms: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    at_ms: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    by_event: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -86,6 +89,8 @@ class Changes:
             np.concatenate([part.segment for part in parts]),
             np.concatenate([part.entered for part in parts]),
             np.concatenate([part.stay_ms for part in parts]),
+            np.concatenate([part.at_ms for part in parts]),
+            np.concatenate([part.by_event for part in parts]),
         )
 
 
@@ -143,7 +148,10 @@ class ChangeWriter:
             repeat(quiet),
             repeat(self._plan.definitions_hash),
         )
-        return Changes(list(items), columns[op.O_SEGMENT], entered, columns[op.O_STAY])
+        by_event = columns[op.O_EVENT] >= 0
+        return Changes(
+            list(items), columns[op.O_SEGMENT], entered, columns[op.O_STAY], columns[op.O_AT].copy(), by_event
+        )
 
     def _held_out(self, segments: Ints, customers: list[str]) -> Iterable[bool]:
         """Whether each customer belongs to the share that each segment holds out."""

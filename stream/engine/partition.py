@@ -308,6 +308,7 @@ class Partition:
         """Exits from segments that the new definitions do not have."""
         items: list[Change] = []
         stays: list[int] = []
+        instants: list[int] = []
         for membership in gone:
             words = self.profiles.row(membership.row)
             at_ms = max(self.stream_ms, int(words[op.R_CLOCK]))
@@ -316,7 +317,9 @@ class Partition:
             kernel.move_clock(self.plan.arrays.numbers, words, at_ms)
             items.append(self._writer.exit_of_gone(membership, int(words[op.R_SEQUENCE]), at_ms, quiet=quiet))
             stays.append(at_ms - membership.since_ms)
+            instants.append(at_ms)
         if not items:
             return Changes()
         nowhere = np.full(len(items), op.NONE, dtype=np.int64)
-        return Changes(items, nowhere, np.zeros(len(items), dtype=np.bool_), np.array(stays, dtype=np.int64))
+        none = np.zeros(len(items), dtype=np.bool_)
+        return Changes(items, nowhere, none, np.array(stays, dtype=np.int64), np.array(instants, dtype=np.int64), none)

@@ -167,7 +167,8 @@ class Fleet:
             sources,
             self._consumer,
             time,
-            self._durations.batch("step"),
+            self._durations,
+            self._settings.clock.mode,
             self.fail,
             self._rejoin_after_fence,
         )

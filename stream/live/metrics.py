@@ -147,7 +147,10 @@ class StatusCollector(Collector):
             [((), durations.change_delay)],
         )
         yield _histogram(
-            "timer_delay_seconds", "From a timer being due to its being fired", [], [((), durations.timer_delay)]
+            "timer_delay_seconds",
+            "From a timer's instant to its change being acknowledged",
+            [],
+            [((), durations.timer_delay)],
         )
 
     def _worker(self) -> Iterator[Metric]:

@@ -12,14 +12,16 @@ from faust.types import TP
 from stream.contract import TOPICS
 from stream.kafka.topics import CUSTOMER_ERASURES as ERASURES
 from stream.live.consumer import BatchConsumer
+from stream.live.delays import Delays
 from stream.live.fetched import Fetched
-from stream.live.metrics import Histogram
+from stream.live.metrics import Durations
 from stream.live.sources import GroupSources
 from stream.live.status import PartitionStatus, Phase
 from stream.worker.errors import FencedError, SourceTruncatedError
 from stream.worker.interfaces import Time
 from stream.worker.owner import Owner
 from stream.worker.replica import Replica
+from stream.worker.settings import ClockMode
 
 #: Timers and checkpoints are looked after so often when nothing comes.
 _IDLE_S = 0.25
@@ -44,7 +46,8 @@ class Runner:
         sources: GroupSources,
         consumer: BatchConsumer,
         time: Time,
-        durations: Histogram,
+        durations: Durations,
+        mode: ClockMode,
         failed: Callable[[BaseException], None],
         fenced: Callable[[int], None],
     ) -> None:
@@ -54,7 +57,8 @@ class Runner:
         self._sources = sources
         self._consumer = consumer
         self._time = time
-        self._durations = durations
+        self._steps = durations.batch("step")
+        self._delays = Delays(durations, time, mode)
         self._failed = failed
         self._fenced = fenced
         self._owner: Owner | None = None
@@ -134,6 +138,7 @@ class Runner:
     async def _work(self, generation: int, standby: Replica | None) -> None:
         if self._owner is None:
             self._owner = self._make_owner(self._restore_goes_on)
+            self._owner.writer.sent = self._delays.sent
         owner, time = self._owner, self._time
         await owner.assign(standby)
         del standby
@@ -147,9 +152,11 @@ class Runner:
             self._wake.clear()
             began_ms = time.steady_ms()
             self._push(owner)
+            self._delays.taken()
             worked = await owner.step()
+            self._delays.left(owner.intake.waiting_in_all)
             if worked:
-                self._durations.observe((time.steady_ms() - began_ms) / 1_000)
+                self._steps.observe((time.steady_ms() - began_ms) / 1_000)
             self._report(owner, worked)
             self._pause_what_is_full(owner)
             if not self._inbox and not worked:
@@ -187,6 +194,8 @@ class Runner:
         self._next[topic] = fetched.position
         self._ends[topic] = fetched.end
         self._inbox.append(fetched)
+        if fetched.records:
+            self._delays.read()
         self._waiting[topic] += len(fetched.records)
         if self._owner is not None:
             self._pause_if_full(self._owner, topic)
@@ -231,6 +240,7 @@ class Runner:
             unread = max(0, end - self._next[topic]) + self._waiting[topic]
             status.lag_records[topic] = unread + (0 if topic == ERASURES else intake.waiting(_KINDS[topic]))
         status.phase = Phase.LIVE if intake.caught_up else Phase.BEHIND
+        self._delays.is_live = intake.caught_up
         status.stream_ms = owner.partition.stream_ms
         status.profiles = len(owner.partition.profiles)
         status.profile_bytes = owner.partition.profiles.nbytes

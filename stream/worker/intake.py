@@ -212,6 +212,11 @@ class Intake:
         return self._merger.waiting(kind)
 
     @property
+    def waiting_in_all(self) -> int:
+        """How many events are buffered."""
+        return sum(self._merger.waiting(kind) for kind in Kind)
+
+    @property
     def caught_up(self) -> bool:
         """Whether all that exists has been given out."""
         return self._merger.caught_up

@@ -16,6 +16,7 @@ from stream.engine.partition import Clock, Partition, Status
 from stream.engine.plan import Plan
 from stream.events.columns import Columns
 from stream.events.decoder import Decoder
+from stream.kafka.topics import RECORD_BYTES_MAX
 from stream.worker.erasures import Request, Sifted
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.intake import Given, Intake, Taken
@@ -79,7 +80,12 @@ class Owner:
         self._events_since = 0
         # So many events of one customer are applied at once: as few as fill half of an outbox when each changes every
         # segment, and twice as many each time that hardly anything came of them.
-        self._events_least = max(1, settings.limits.outbox_bytes // (2 * _CHANGE_BYTES * max(1, len(plan.segments))))
+        # Never so many that what comes of them could not be written, if each changed every segment, and time did too.
+        of_an_event = 2 * _CHANGE_BYTES * max(1, len(plan.segments))
+        self._events_least = max(1, settings.limits.outbox_bytes // of_an_event)
+        self._events_cap = max(
+            self._events_least, min(settings.limits.outbox_bytes // _EVENT_BYTES, RECORD_BYTES_MAX // of_an_event)
+        )
         self._events_most = self._events_least
 
     # --- taking over and letting go ---
@@ -262,7 +268,7 @@ class Owner:
             self._events_most = self._events_least
             await self.writer.flush()
         elif largest < limit // 8:
-            self._events_most = max(self._events_least, min(2 * self._events_most, limit // _EVENT_BYTES))
+            self._events_most = min(2 * self._events_most, self._events_cap)
 
     def _changes_of(self, taken: Taken) -> Iterator[Changes]:
         """Applies events, but for those of customers who were erased after them."""

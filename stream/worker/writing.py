@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
 
 from stream.engine.changes import Changes
@@ -32,7 +32,8 @@ class Writer:
 
     ``touched`` are the rows that are newer than the changelog's. ``sent_to`` is the offset in the changelog
     up to which every outbox has been sent. While not all rows are in place (``is_complete`` is false), strangers'
-    records wait for their answer: who is not there yet is not unknown.
+    records wait for their answer: who is not there yet is not unknown. ``sent`` is told of changes that this owner
+    made when they have been acknowledged.
     """
 
     def __init__(self, world: World, settings: Settings) -> None:
@@ -41,6 +42,8 @@ class Writer:
         self.outboxes = Outboxes()
         self.sent_to = -1
         self.is_complete = False
+        self.sent: Callable[[Sequence[Changes]], None] | None = None
+        self._unsent: list[Changes] = []
         self._world = world
         self._limits = settings.limits
 
@@ -52,6 +55,7 @@ class Writer:
         self._topics = {segment.name: tuple(segment.to) for segment in partition.plan.definitions.segments}
         self.is_complete = False
         self.outboxes.clear()
+        self._unsent = []
         self.touched = TouchedRows(partition.profiles)
 
     async def complete(self, rewrite: Iterable[bytes]) -> None:
@@ -69,6 +73,8 @@ class Writer:
         """Puts changes into their customers' outboxes. Their rows are touched."""
         if not len(changes):
             return
+        if self.sent is not None:
+            self._unsent.append(changes)
         items, topics = changes.items, self._topics
         customers = [change.customer_id for change in items]
         self.outboxes.add(
@@ -101,6 +107,9 @@ class Writer:
         await self.memberships_log.check(acknowledged[-1])
         self.outboxes.clear()
         self.sent_to = self.changelog.expected - 1
+        if self.sent is not None and self._unsent:
+            self.sent(self._unsent)
+            self._unsent = []
         await self.answer_in_memberships()
 
     # --- the changelog ---

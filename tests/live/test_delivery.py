@@ -13,13 +13,14 @@ from stream.live.metrics import Durations
 from stream.live.runner import Runner
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.interfaces import StoredRecord
+from stream.worker.settings import ClockMode
 
 
 def runner_at(**positions: int) -> Runner:
     """A runner under generation 4 that has read up to these positions."""
     sources: Any = SimpleNamespace(generation=4)
     nobody: Any = None
-    runner = Runner(2, nobody, sources, nobody, SystemTime(), Durations().batch("step"), nobody, nobody)
+    runner = Runner(2, nobody, sources, nobody, SystemTime(), Durations(), ClockMode.WALL, nobody, nobody)
     runner._next = dict(positions)
     return runner
 
