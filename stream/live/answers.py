@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True):
     next_timer: str | None
     offsets: dict[str, int | None]
     definitions: str
-    worker: str | None
+    worker: str
 
 
 class Refusal(msgspec.Struct, frozen=True):
