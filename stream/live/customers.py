@@ -105,6 +105,7 @@ class Customers:
         return _json(found.body, found.status, found.retry_after)
 
     async def _ask(self, runner: Runner, customer: str, address: Address) -> Answer:
+        assert address.url is not None, "nobody can ask a worker without a port"
         try:
             async with asyncio.timeout(_ANSWERED_WITHIN_S):
                 return await runner.ask(functools.partial(_look, customer, address.url))
@@ -122,7 +123,7 @@ def _customer(request: web.Request) -> str:
         raise _RefusedError(400, "bad_id", str(error)) from error
 
 
-def _look(customer: str, worker: str | None, owner: Owner) -> Answer:
+def _look(customer: str, worker: str, owner: Owner) -> Answer:
     """What is answered of a customer, between two steps of the owner."""
     partition = owner.partition
     portrait = partition.portrait(customer)

@@ -144,7 +144,8 @@ def test_no_worker() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:6066", "ftp://a", "http://", "http://a:x", "http://a:0", "http://a/?b", "http://u@a", "http://a b"]
+    "url",
+    ["localhost:6066", "ftp://a", "http://", "http://a:x", "http://a:0", "http://a/?b", "http://u@a", "http://a b"],
 )
 def test_what_is_no_url(url: str) -> None:
     assert f"{url!r} is not an address such as http://10.0.0.7:6066" in usage_error("customer", "a", "--worker", url)
