@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,12 +13,16 @@ import pytest
 from aiohttp import ClientSession, web
 from yarl import URL
 
+from stream.contract import hash64
+from stream.engine.partition import Partition
+from stream.engine.plan import compile_plan
+from stream.language.checker import load
 from stream.live import customers, forwarding
 from stream.live.addresses import Address, Distribution, told_url
 from stream.live.app import GroupSettings, make_app
 from stream.live.clock import SystemTime
 from stream.live.consumer import BatchConsumer
-from stream.live.customers import ROUTE, Customers
+from stream.live.customers import ROUTE, Customers, _look, _RefusedError
 from stream.live.fleet import Fleet
 from stream.live.forwarding import FORWARDED, Forwarder
 from stream.live.metrics import Durations, Metrics
@@ -27,9 +32,13 @@ from stream.live.runner import Runner
 from stream.live.sources import GroupSources
 from stream.live.status import Phase, Status
 from stream.live.web import Web
+from stream.worker.erasures import Erasures
 from stream.worker.errors import FencedError
 from stream.worker.owner import Owner
+from stream.worker.records import Residue
 from stream.worker.settings import Settings
+from tests.docs.pages import ROOT, codes, rows_of
+from tests.engine.making import file
 
 SETTINGS = Settings(partition=0, partitions=1)
 MINE = "me"
@@ -340,6 +349,30 @@ def test_a_partition_that_another_worker_has_taken() -> None:
         assert await why_not(runner) == ("moving", "another worker has taken partition 3")
 
     asyncio.run(run())
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_who_was_erased_is_told_from_who_never_came() -> None:
+    erasures = Erasures()
+    erasures.add_residues({hash64("ada"): Residue(3, 1_000)})
+    engine = Partition(compile_plan(load(json.dumps(file(busy="count(click) >= 1")), "test")))
+    owner = cast("Owner", SimpleNamespace(partition=engine, writer=SimpleNamespace(erasures=erasures)))
+    for customer, code in (("ada", "erased_customer"), ("bob", "unknown_customer")):
+        with pytest.raises(_RefusedError) as raised:
+            _look(customer, "http://me", owner)
+        assert (raised.value.status, raised.value.code) == (404, code)
+
+
+def test_every_error_is_described() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "stream" / "live").glob("*.py")]
+    raised = r'(?:RefusedError|ForwardingError)\(\s*(\d+), "(\w+)"'
+    found = {pair for source in sources for pair in re.findall(raised, source)}
+    not_now = r'(?:NotNowError|_questions\.refuse)\("(\w+)"'
+    found |= {("503", code) for source in sources for code in re.findall(not_now, source)}
+    rows = [(row[0], *codes(row[1])) for row in rows_of("operations", "status")]
+    assert sorted(rows) == sorted(found)
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------
