@@ -15,6 +15,7 @@ import click
 from stream import __version__
 from stream.errors import (
     BrokerUnreachableError,
+    CustomerUnknownError,
     GroupInUseError,
     InputError,
     PortInUseError,
@@ -22,6 +23,7 @@ from stream.errors import (
     SnapshotFolderError,
     SortSpaceError,
     TopicsError,
+    WorkerUnreachableError,
 )
 
 #: All commands: name, place under ``stream/commands/`` as ``MODULE:ATTRIBUTE``, and what the list of commands says.
@@ -34,6 +36,7 @@ COMMANDS = {
     "produce": ("produce:produce", "Send events from files to their topics."),
     "worker": ("worker:worker", "Apply events as they come, and send who entered and left which segment."),
     "changes": ("changes:changes", "Print the changes in their topic, each once."),
+    "customer": ("customer:customer", "Ask a running worker what it knows of a customer."),
     "erase": ("erase:erase", "Ask for a customer to be forgotten."),
     "redrive": ("redrive:redrive", "Send dead letters back to their topics, once what was wrong is mended."),
     "reset": ("reset:reset", "Start anew from the topics' beginning."),
@@ -57,6 +60,8 @@ _EXIT_CODES: dict[type[SegstreamError], int] = {
     PortInUseError: EXIT_CONFIG,
     SnapshotFolderError: EXIT_CONFIG,
     BrokerUnreachableError: EXIT_UNREACHABLE,
+    WorkerUnreachableError: EXIT_UNREACHABLE,
+    CustomerUnknownError: EXIT_FOUND,
 }
 
 

@@ -74,6 +74,14 @@ class PortInUseError(SegstreamError):
     """The port for probes and metrics belongs to another process, or may not be listened at."""
 
 
+class WorkerUnreachableError(SegstreamError):
+    """No worker answers at the given address, or none that can say what it was asked for now."""
+
+
+class CustomerUnknownError(SegstreamError):
+    """Nothing is known of a customer: there was no event, or the customer was erased."""
+
+
 class ClockAheadError(SegstreamError):
     """A fixed clock lies far ahead of the records: a stream clock never goes back."""
 

@@ -1,8 +1,9 @@
-"""What options take besides texts, numbers and paths: instants, counts and shares."""
+"""What options take besides texts, numbers and paths: instants, counts, shares and addresses."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
 import click
@@ -55,3 +56,21 @@ class Share(click.ParamType):
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is not a share from 0 to 1 (such as 0.05 or 5%)", param, ctx)
         return share
+
+
+class HttpUrl(click.ParamType):
+    """The address of a server: scheme, host, mostly a port, and maybe a path that all others begin with."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from urllib.parse import urlsplit
+
+        is_url = False
+        with contextlib.suppress(ValueError):  # of a port, or an address of IPv6, that is none
+            parts = urlsplit(value)
+            is_plain = value.isascii() and value.isprintable() and not re.search(r"[ ?#@\\]", value)
+            is_url = is_plain and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        if not is_url:
+            self.fail(f"{value!r} is not an address such as http://10.0.0.7:6066", param, ctx)
+        return str(value.rstrip("/"))

@@ -11,7 +11,7 @@ import click
 from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import app_id_option, broker_option, run
 from stream.commands.definitions import checked_file, definitions_argument
-from stream.commands.parameter_types import Instant
+from stream.commands.parameter_types import HttpUrl, Instant
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
@@ -62,7 +62,21 @@ class _Clock(click.ParamType):
     "--port",
     type=click.IntRange(0, 65_535),
     metavar="N",
-    help="Serve probes and metrics at this port of 127.0.0.1; 0 takes a free one. Default: none.",
+    help="Serve probes, metrics and customers at this port; 0 takes a free one. Default: none.",
+    show_envvar=True,
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where the port is: an address or a name of this machine; 0.0.0.0 stands for all.",
+    show_envvar=True,
+)
+@click.option(
+    "--advertise",
+    type=HttpUrl(),
+    help="Where other workers find this one. Default: by --host and --port.",
     show_envvar=True,
 )
 @click.option(
@@ -96,6 +110,8 @@ def worker(
     port: int | None,
     standbys: int,
     snapshots: Path | None,
+    host: str,
+    advertise: str | None,
     force: bool,
     force_definitions: bool,
     quiet_changes: bool,
@@ -116,6 +132,8 @@ def worker(
 
     if exit_when_done and clock.mode is not ClockMode.FIXED:
         raise click.UsageError("--exit-when-done needs --clock TIME: with other clocks there is always more to come")
+    if advertise is not None and port is None:
+        raise click.UsageError("--advertise needs --port: without, nothing is served")
     plan = _plan(definitions)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("stream").setLevel(logging.INFO)
@@ -132,6 +150,8 @@ def worker(
         port=port,
         standbys=standbys,
         snapshots=snapshots,
+        host=host,
+        advertise=advertise,
     )
     try:
         run(work(plan, options))

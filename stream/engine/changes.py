@@ -16,6 +16,7 @@ from stream.engine import opcodes as op
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone
+from stream.engine.texts import TextPool
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import Columns
 from stream.events.spans import present_texts
@@ -23,6 +24,7 @@ from stream.instants import format_instant, format_instants
 from stream.language.tree import Type
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Value = float | int | str | bool | None
 
 _WORDS = ("exited", "entered")
@@ -194,22 +196,27 @@ class ChangeWriter:
         )
 
     def _values(self, work: WorkingMemory, segments: Ints) -> list[Value]:
-        """The evidence as people read it: instants as text, whole numbers without a point."""
+        """The evidence as people read it."""
         types, numbers = work.evidence()
-        shown: npt.NDArray[np.object_] = numbers.astype(np.object_)
         sizes = self._sizes[segments]
         which = np.repeat(self._starts[segments] - np.cumsum(sizes) + sizes, sizes) + np.arange(len(types))
-        instants = self._is_instant[which] & (types == op.T_NUMBER)
-        whole = (types == op.T_NUMBER) & (np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers)) & ~instants
-        shown[whole] = numbers[whole].astype(np.int64)
-        shown[instants] = format_instants(numbers[instants].astype(np.int64))
-        shown[types == op.T_NULL] = None
-        texts = types == op.T_TEXT
-        shown[texts] = self._profiles.texts.texts(numbers[texts].astype(np.int64))
-        booleans = types == op.T_BOOLEAN
-        shown[booleans] = numbers[booleans] != 0.0
-        values: list[Value] = shown.tolist()
-        return values
+        return readable(types, numbers, self._is_instant[which], self._profiles.texts)
+
+
+def readable(types: Ints, numbers: Floats, is_instant: npt.NDArray[np.bool_], pool: TextPool) -> list[Value]:
+    """Values (n,) as people read them: instants as text, whole numbers without a point."""
+    shown: npt.NDArray[np.object_] = numbers.astype(np.object_)
+    instants = is_instant & (types == op.T_NUMBER)
+    whole = (types == op.T_NUMBER) & (np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers)) & ~instants
+    shown[whole] = numbers[whole].astype(np.int64)
+    shown[instants] = format_instants(numbers[instants].astype(np.int64))
+    shown[types == op.T_NULL] = None
+    texts = types == op.T_TEXT
+    shown[texts] = pool.texts(numbers[texts].astype(np.int64))
+    booleans = types == op.T_BOOLEAN
+    shown[booleans] = numbers[booleans] != 0.0
+    values: list[Value] = shown.tolist()
+    return values
 
 
 def _in_share(segment: str, customer: str, share: float) -> bool:

@@ -14,6 +14,7 @@ from stream.engine import opcodes as op
 from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
 from stream.engine.plan import Plan
+from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.working_memory import WorkingMemory
@@ -74,6 +75,7 @@ class Partition:
         self.stream_ms = op.NONE
         self.latest_ms = op.NONE
         self._writer = ChangeWriter(plan, self.profiles)
+        self._portraitist = Portraitist(plan, self.profiles, self._writer)
         self._codec = RowCodec(plan, self.profiles)
         self._no_events = self._events(NO_COLUMNS, None, np.zeros(0, dtype=np.int64))
         self._work = WorkingMemory(plan, _OUTPUT_CHANGES, _OUTPUT_EVIDENCE)
@@ -82,6 +84,7 @@ class Partition:
         """Loads the kernel from its cache, or compiles it where there is none: some seconds, once a machine."""
         kernel.place_of(0)
         self._run(kernel.FIRE, np.zeros(0, dtype=np.int64), _NOBODY, op.NONE, self._no_events, _NO_STATUS, 0)
+        self._portraitist.prepare()
 
     # --- events and time ---
 
@@ -200,7 +203,14 @@ class Partition:
             trait_value=values,
         )
 
-    # --- membership ---
+    # --- what is known ---
+
+    def portrait(self, customer: str) -> Portrait | None:
+        """How the customer stands at the later of their own clock and the stream clock; None: not known.
+
+        Ask when all that is due by the stream clock has been fired.
+        """
+        return self._portraitist.portrait(customer, self.stream_ms)
 
     def members(self) -> dict[str, int]:
         """How many customers are members of each segment now."""

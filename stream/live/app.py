@@ -9,9 +9,11 @@ from typing import Any
 
 import faust
 from faust.types import TP
+from yarl import URL
 
 from stream.kafka.topics import PROFILES_TABLE
 from stream.live import store
+from stream.live.addresses import Address, Distribution
 from stream.live.consumer import BatchConsumer, BatchTransport
 from stream.live.fetched import Fetched
 from stream.live.fleet import Fleet
@@ -61,9 +63,15 @@ class SegstreamApp(faust.App):
     def _create_directories(self) -> None:
         pass
 
+    @property
+    def distribution(self) -> Distribution:
+        """Which worker has which partitions, as the group's latest assignment says."""
+        found: Distribution = self.assignor.tables_metadata()
+        return found
 
-def make_app(settings: GroupSettings, fleet: Fleet) -> SegstreamApp:
-    """The app of a worker; starting it joins the group."""
+
+def make_app(settings: GroupSettings, fleet: Fleet, address: Address) -> SegstreamApp:
+    """The app of a worker; starting it joins the group, which is told ``address``."""
     urls = [f"kafka://{address}" for address in settings.broker.split(",")]
     app = SegstreamApp(
         settings.app_id,
@@ -86,6 +94,7 @@ def make_app(settings: GroupSettings, fleet: Fleet) -> SegstreamApp:
         consumer_max_fetch_size=_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
     )
+    app.conf.canonical_url = URL(str(address))
     app.transport = BatchTransport(app.conf.broker_consumer, app)
     app.Table(PROFILES_TABLE, store=store.URL, partitions=settings.partitions, recovery_buffer_size=1_000)
     for topic in SOURCES:

@@ -210,6 +210,10 @@ class Fleet:
         if partition in self._assigned and not self._is_stopping:
             await self._consumer.rejoin()
 
+    def runner(self, partition: int) -> Runner | None:
+        """The runner of a partition that is assigned to this worker."""
+        return self._runners[partition] if partition in self._assigned else None
+
     # --- events ---
 
     def deliver(self, fetched: Fetched) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from typing import TypeVar
 
 from faust.types import TP
 
@@ -15,6 +16,7 @@ from stream.live.consumer import BatchConsumer
 from stream.live.delays import Delays
 from stream.live.fetched import Fetched
 from stream.live.metrics import Durations
+from stream.live.questions import NotNowError, Questions
 from stream.live.sources import GroupSources
 from stream.live.status import PartitionStatus, Phase
 from stream.worker.errors import FencedError, SourceTruncatedError
@@ -27,6 +29,7 @@ from stream.worker.settings import ClockMode
 _IDLE_S = 0.25
 #: Members are counted so often: it takes a look at every row.
 _MEMBERS_EVERY_MS = 5_000
+T = TypeVar("T")
 _KINDS = {topic: kind for kind, topic in TOPICS.items()}
 
 _log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class Runner:
         self._failed = failed
         self._fenced = fenced
         self._owner: Owner | None = None
+        self._questions = Questions()
         self._inbox: list[Fetched] = []
         self._waiting: defaultdict[str, int] = defaultdict(int)  # records in the inbox, by topic
         self._next: dict[str, int] = {}
@@ -134,6 +138,8 @@ class Runner:
                 self._fenced(self.partition)
         except BaseException as error:  # noqa: BLE001 (whatever it is, the worker has to end)
             self._failed(error)
+        finally:
+            self._questions.refuse("moving", f"partition {self.partition} is being taken away from this worker")
 
     async def _work(self, generation: int, standby: Replica | None) -> None:
         if self._owner is None:
@@ -150,6 +156,7 @@ class Runner:
         self._is_running = True
         while not self._is_leaving:
             self._wake.clear()
+            self._questions.answer(owner)
             began_ms = time.steady_ms()
             self._push(owner)
             self._delays.taken()
@@ -233,6 +240,19 @@ class Runner:
             self._pause_if_full(owner, topic)
 
     # --- what is told ---
+
+    async def ask(self, question: Callable[[Owner], T]) -> T:
+        """What ``question`` gives of the owner between two steps; raises ``NotNowError`` when it can't be asked."""
+        if self.status.phase is Phase.LOST:
+            raise NotNowError("moving", f"another worker has taken partition {self.partition}")
+        if self._task is None or self._task.done():
+            raise NotNowError("moving", f"partition {self.partition} is between two workers")
+        if not self._is_running:
+            left = f"{self.status.remaining_records:,} records are left"
+            raise NotNowError("restoring", f"partition {self.partition} is being restored; {left}")
+        answer = self._questions.put(question)
+        self._wake.set()
+        return await answer
 
     def _report(self, owner: Owner, worked: bool) -> None:
         status, intake = self.status, owner.intake

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import platform
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
 
 from stream.errors import PortInUseError
 from stream.instants import format_instant
+from stream.live.addresses import url_of
 from stream.live.metrics import Metrics
 from stream.live.status import Phase, Status
 
@@ -74,9 +76,8 @@ class Web:
 
     @property
     def url(self) -> str:
-        """Its address, for people and for other workers; without a path."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self.port}"
+        """Its address, as it was asked for; without a path."""
+        return url_of(self._host, self.port)
 
     async def start(self) -> None:
         """Returns when it listens. Raises ``PortInUseError`` when it can't."""
@@ -85,6 +86,10 @@ class Web:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise PortInUseError(
+                    f"{self._host} is no address of this machine: --host names another; 0.0.0.0 stands for all"
+                ) from error
             if error.errno == errno.EADDRINUSE:
                 reason = "is taken by another process"
             elif error.errno == errno.EACCES:

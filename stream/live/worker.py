@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,20 @@ from pathlib import Path
 from stream import __version__
 from stream.engine.plan import Plan
 from stream.kafka.connection import connected_admin
+from stream.live.addresses import Address, told_url
 from stream.live.app import GroupSettings, SegstreamApp, make_app
 from stream.live.checks import check_instant, check_topics
 from stream.live.clock import SystemTime
+from stream.live.customers import ROUTE, Customers
 from stream.live.fleet import Connections, Fleet
+from stream.live.forwarding import Forwarder
 from stream.live.metrics import Durations, Metrics
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
 from stream.live.snapshot_folder import SnapshotFolder
 from stream.live.status import Status
 from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
-from stream.live.web import Web
+from stream.live.web import DEFAULT_HOST, Web
 from stream.worker.settings import ClockMode, Settings, StreamClock
 
 #: A worker that is silent for so long loses its partitions.
@@ -56,6 +60,8 @@ class Options:
     port: int | None = None
     standbys: int = 0
     snapshots: Path | None = None
+    host: str = DEFAULT_HOST
+    advertise: str | None = None
 
 
 async def run(plan: Plan, options: Options) -> None:
@@ -78,8 +84,9 @@ async def run(plan: Plan, options: Options) -> None:
     async with (
         _started(reader),
         _started(producer),
-        _serving(options.port, status, durations),
         _saving(options) as folder,
+        Forwarder() as forwarder,
+        _serving(options, status, durations, customers := Customers(settings, forwarder)) as address,
     ):
         if options.clock.mode is ClockMode.FIXED and not options.force:
             await check_instant(reader, settings.partitions, options.clock.instant_ms, time.wall_ms())
@@ -92,8 +99,10 @@ async def run(plan: Plan, options: Options) -> None:
             drained_within_s=options.session_s / 2,
             exit_when_done=options.exit_when_done,
         )
+        app = make_app(group, fleet, address)
+        customers.open(fleet, address, lambda: app.distribution)
         # Joining a group of workers that restore, or are about to be given up, takes as long as a session.
-        await _work(make_app(group, fleet), fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
+        await _work(app, fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
         counters = status.counters
         done = counters.events.total(), counters.changes.total(), counters.dead_letters.total()
         _log.info("ended after %s events, %s changes, %s dead letters", *(f"{count:,}" for count in done))
@@ -120,16 +129,23 @@ def _settings(options: Options, partitions: dict[str, int]) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def _serving(port: int | None, status: Status, durations: Durations) -> AsyncIterator[None]:
-    """Serves probes and metrics, where a port is given."""
-    if port is None:
-        yield
+async def _serving(
+    options: Options, status: Status, durations: Durations, customers: Customers
+) -> AsyncIterator[Address]:
+    """Serves probes, metrics and customers, where a port is given; what other workers are told of that."""
+    token = uuid.uuid4().hex
+    if options.port is None:
+        yield Address(None, token)
         return
-    web = Web(status, Metrics(status, durations), port)
+    routes = [(ROUTE, customers.answer)]
+    web = Web(status, Metrics(status, durations), options.port, host=options.host, routes=routes)
     await web.start()
     _log.info("probes and metrics: %s", web.url)
+    url = options.advertise or told_url(options.host, web.port)
+    if url != web.url:
+        _log.info("other workers are told: %s", url)
     try:
-        yield
+        yield Address(url, token)
     finally:
         await web.stop()
 

@@ -89,6 +89,10 @@ class Erasures:
         self.residues[hash64(customer)] = Residue(marker.sequence, marker.instant_ms)
         self._hashes = None
 
+    def has_erased(self, customer: str) -> bool:
+        """Whether the customer was erased once; there may have been new events since."""
+        return hash64(customer) in self.residues
+
     # --- events ---
 
     def sift(self, batch: Columns, offsets: npt.NDArray[np.int64]) -> Sifted | None:

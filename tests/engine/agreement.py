@@ -37,12 +37,12 @@ def difference(mine: Dict, theirs: Dict, tolerance_ms: int = 0) -> str:
     if list(mine["values"]) != list(theirs["values"]):
         return "the keys of values"
     for key, value in mine["values"].items():
-        if not _same_value(value, theirs["values"][key]):
+        if not same_value(value, theirs["values"][key]):
             return str(key)
     return ""
 
 
-def _same_value(mine: Any, theirs: Any) -> bool:
+def same_value(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, float) or isinstance(theirs, float):
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (mine, theirs))
         return numbers and math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-9)

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 from mode import Service
 
+from stream.live.addresses import Address
 from stream.live.app import GroupSettings, make_app
 from stream.live.consumer import BatchConsumer
 from stream.live.fetched import Fetched
@@ -87,7 +88,7 @@ def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
     fleet: Any = None
 
     async def run() -> OneConsumer:
-        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet)
+        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
         consumer = OneConsumer(app.transport, NOTHING, NOTHING, NOTHING)
 
         def after_poll(number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -171,6 +172,23 @@ def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
     assert str(raised.value) == (
         f"port {port} at 127.0.0.1 is taken by another process: --port names another, and 0 takes a free one"
     )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_a_host_that_is_not_this_machines_is_an_error_that_says_so(host: str) -> None:
+    with pytest.raises(PortInUseError, match=f"^{host} is no address of this machine: --host names another"):
+        asyncio.run(served(worker(), host=host).start())
+
+
+def test_a_host_may_be_of_ipv6() -> None:
+    async def run() -> str:
+        server = served(worker(), host="::1")
+        await server.start()
+        url = server.url
+        await server.stop()
+        return url
+
+    assert re.fullmatch(r"http://\[::1\]:\d+", asyncio.run(run()))
 
 
 def test_stopping_frees_the_port() -> None:

@@ -163,6 +163,7 @@ def test_an_empty_request_needs_no_schema() -> None:
 
 ERASED = schema("segment-change")["examples"][1]
 MEMBER = schema("membership")["examples"][0]
+CUSTOMER = schema("customer")["examples"][0]
 LETTER = schema("dead-letter-headers")["examples"][0]
 HEADERS = schema("segment-change-headers")["examples"][0]
 
@@ -182,6 +183,14 @@ HEADERS = schema("segment-change-headers")["examples"][0]
         ("membership", MEMBER, {"segments": {"big": {"since": "2025-10-09T09:36:15Z", "holdout": False}}}),
         ("membership", MEMBER, {"segments": {"big": {"since": "2025-10-09T09:36:15.000Z"}}}),
         ("membership", MEMBER, {"customer_id": "x" * (CUSTOMER_ID_LENGTH + 1)}),
+        ("customer", CUSTOMER, {"at": "2025-10-09T09:36:15Z"}),
+        ("customer", CUSTOMER, {"clock": None}),
+        ("customer", CUSTOMER, {"next_timer": "never"}),
+        ("customer", CUSTOMER, {"memberships": {"big": {"since": "2025-10-09T09:36:15.000Z"}}}),
+        ("customer", CUSTOMER, {"features": {"count(click)": [1]}}),
+        ("customer", CUSTOMER, {"offsets": {"clicks": 1}}),
+        ("customer", CUSTOMER, {"offsets": {"clicks": -1, "purchases": None, "emails": None}}),
+        ("customer", CUSTOMER, {"worker": None}),
         ("dead-letter-headers", LETTER, {"code": "bad_mood"}),
         ("dead-letter-headers", LETTER, {"source_topic": "memberships"}),
         ("dead-letter-headers", LETTER, {"source_offset": "-1"}),

@@ -1,0 +1,107 @@
+"""A customer as they stand now: memberships, and the value of all that the definitions name. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.compiled import as_word, compiled
+from stream.contract import LAST_INSTANT, Kind
+from stream.engine import opcodes as op
+from stream.engine.changes import ChangeWriter, Value, readable
+from stream.engine.evaluation import load
+from stream.engine.plan import Plan
+from stream.engine.profiles import Profiles
+from stream.language.tree import Type
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Since when, and whether the customer belongs to the share that the segment holds out."""
+
+    since_ms: int
+    holdout: bool
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One customer at ``at_ms``, the later of the customer's clock and the stream clock.
+
+    ``features`` has the value of each aggregate and trait that the definitions name, by its canonical text, as evidence
+    has it. ``next_timer_ms``: when time alone may change something next, None where it never will. ``offsets``: the
+    last offset seen of each kind's topic, None where there was none.
+    """
+
+    customer: str
+    at_ms: int
+    clock_ms: int
+    sequence: int
+    memberships: dict[str, Membership]
+    features: dict[str, Value]
+    next_timer_ms: int | None
+    offsets: dict[Kind, int | None]
+
+
+class Portraitist:
+    """Reads customers from the rows of one partition."""
+
+    def __init__(self, plan: Plan, profiles: Profiles, writer: ChangeWriter) -> None:
+        self._plan = plan
+        self._profiles = profiles
+        self._writer = writer
+        self._names = [segment.name for segment in plan.definitions.segments]
+        self._texts = [info.text for info in plan.values]
+        self._is_instant = np.array([info.type is Type.INSTANT for info in plan.values], dtype=np.bool_)
+
+    def prepare(self) -> None:
+        """Loads what is compiled, or compiles it."""
+        self._values(self._plan.template, 0)
+
+    def portrait(self, customer: str, stream_ms: int) -> Portrait | None:
+        """The customer, when all that is due by the stream clock has been fired; None for one who is not known."""
+        index = self._profiles.find(customer)
+        if index is None:
+            return None
+        row = self._profiles.row(index).copy()
+        clock_ms = int(row[op.R_CLOCK])
+        at_ms = max(clock_ms, stream_ms)
+        assert at_ms >= 0, "a row before its first event"
+        due_ms = int(self._profiles.due[index])
+        seen = row[op.R_SEEN : op.R_SEEN + len(Kind)].tolist()
+        return Portrait(
+            customer,
+            at_ms,
+            clock_ms,
+            int(row[op.R_SEQUENCE]),
+            self._memberships(customer, row),
+            dict(zip(self._texts, self._values(row, at_ms), strict=True)),
+            due_ms if due_ms <= LAST_INSTANT else None,
+            {kind: None if seen[kind] == op.NONE else seen[kind] for kind in Kind},
+        )
+
+    def _memberships(self, customer: str, row: Ints) -> dict[str, Membership]:
+        states = row[self._plan.segments[:, op.S_STATE]].tolist()
+        return {
+            name: Membership(state >> 1, self._writer.held_out(segment, customer))
+            for segment, (name, state) in enumerate(zip(self._names, states, strict=True))
+            if state >= 0 and state & 1 == 1
+        }
+
+    def _values(self, row: Ints, at_ms: int) -> list[Value]:
+        arrays, out = self._plan.arrays, np.zeros((len(self._texts), 2), dtype=np.int64)
+        read(arrays.numbers, arrays.constants, row, at_ms, out)
+        return readable(out[:, 0].copy(), out[:, 1].copy().view(np.float64), self._is_instant, self._profiles.texts)
+
+
+@compiled
+def read(plan: Ints, constants: Floats, row: Ints, now_ms: int, out: Ints) -> None:
+    """All values of a row at ``now_ms`` (not before its clock): the type of each and its bits, (values, 2)."""
+    for v in range(out.shape[0]):
+        type_, value = load(plan, constants, v, row, now_ms)
+        out[v, 0] = type_
+        out[v, 1] = as_word(value)
