@@ -342,7 +342,7 @@ def test_a_partition_that_another_worker_has_taken() -> None:
         owner = PlayedOwner()
         runner = runner_of(owner)
 
-        async def fenced() -> None:
+        async def fenced(_: object) -> None:
             raise FencedError("a newer fence")
 
         owner.assign = fenced  # type: ignore[method-assign]

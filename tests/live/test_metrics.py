@@ -42,6 +42,7 @@ def worker() -> Status:
         progress_ms=1_700_000_001_250,
         partitions={0: first, 3: second, 5: taken},
         counters=counters,
+        standby_lags=lambda: {6: 12},
     )
 
 
@@ -127,6 +128,10 @@ def test_durations_fall_into_buckets() -> None:
 def test_bounds_must_grow() -> None:
     with pytest.raises(AssertionError):
         Histogram((0.1, 0.1))
+
+
+def test_standbys_tell_what_they_have_not_read() -> None:
+    assert samples(families(worker()), "standby_lag_records") == {("6",): 12}
 
 
 def test_a_scraper_may_ask_for_open_metrics() -> None:
