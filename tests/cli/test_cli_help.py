@@ -12,6 +12,7 @@ import pytest
 from stream import __version__
 from stream.cli import COMMANDS as TABLE
 from stream.cli import cli
+from stream.commands import replay as replaying
 from tests.cli.commands import COMMAND, ROOT, environment, invoke, records, run
 from tests.replay.replaying import DEFINITIONS, START, few_events, write
 
@@ -117,7 +118,8 @@ def test_a_slip_is_met_with_a_suggestion(tmp_path: Path) -> None:
 # --- Environment variables ----------------------------------------------------------------------------------------
 
 
-def test_variables_stand_for_options_of_replay(tmp_path: Path) -> None:
+def test_variables_stand_for_options_of_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "NOTICE_AFTER_S", 3_600)  # compiling may take long, and is not what this is about
     definitions = write(tmp_path / "s.yaml", DEFINITIONS.encode())
     events = write(tmp_path / "e", [*few_events()[::-1], {"type": "sale"}])
     output, rejected = tmp_path / "out", tmp_path / "rejected"
