@@ -18,21 +18,21 @@ from stream.brokers.process import BrokerProcess
 from stream.kafka.connection import connected_admin
 
 KINDS: dict[str, Callable[[], BrokerProcess]] = {"embedded": EmbeddedBroker, "apache": ApacheKafka}
-_MISSING = missing_programs()
-_REASON = f"Apache Kafka needs {' and '.join(_MISSING)}"
-_PARAMETERS = ["embedded", pytest.param("apache", marks=pytest.mark.skipif(bool(_MISSING), reason=_REASON))]
+MISSING = missing_programs()
+_REASON = f"Apache Kafka needs {' and '.join(MISSING)}"
+_PARAMETERS = ["embedded", pytest.param("apache", marks=pytest.mark.skipif(bool(MISSING), reason=_REASON))]
 
 
 def brokers_line() -> str:
     """What the head of a run says."""
-    apache = f"not Apache Kafka ({' and '.join(_MISSING)} not installed)" if _MISSING else "Apache Kafka"
+    apache = f"not Apache Kafka ({' and '.join(MISSING)} not installed)" if MISSING else "Apache Kafka"
     return f"brokers: embedded (Tansu), {apache}"
 
 
 @pytest.fixture(scope="session")
 def shared_apache() -> Iterator[BrokerProcess]:
     """Apache Kafka takes seconds to start: all tests of a process share one."""
-    if _MISSING:
+    if MISSING:
         pytest.skip(_REASON)
     with ApacheKafka() as broker:
         yield broker

@@ -21,8 +21,13 @@ def shared(name: str) -> Path:
     return path
 
 
-def shared_events(name: str) -> list[dict[str, Any]]:
-    """The events of a shared file of JSON lines, packed or not."""
+def shared_lines(name: str) -> list[bytes]:
+    """The lines of a shared file, packed or not."""
     path = shared(name)
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [json.loads(line) for line in data.splitlines()]
+    return data.splitlines()
+
+
+def shared_events(name: str) -> list[dict[str, Any]]:
+    """The events of a shared file of JSON lines, packed or not."""
+    return [json.loads(line) for line in shared_lines(name)]

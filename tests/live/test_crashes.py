@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,12 @@ from stream.kafka.defaults import APP_ID
 from stream.kafka.groups import Member, members_of
 from stream.simulate import Simulation
 from tests.effort import FACTOR, FIRST_SEED
+from tests.live.campaign import campaign
 from tests.live.workers import Expected, Worker, assert_same, last_ms, send
 
 EVENTS = 8_000 * FACTOR
-CRASHES = 3 * FACTOR
+#: Such that it is not over too soon, and a minute at most.
+CAMPAIGN_EVENTS, CAMPAIGN_KILLS = 60_000, 3
 DAY_MS = 86_400_000
 
 
@@ -32,31 +33,11 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_killed_at_random_moments(broker: BrokerProcess, events: Path, tmp_path: Path) -> None:
-    if isinstance(broker, EmbeddedBroker):
-        pytest.skip("an open problem: over the embedded broker a killed worker's successors may end too early")
-    rng = random.Random(FIRST_SEED)
-    until_ms = last_ms(events) + 3 * DAY_MS
-    expected = Expected(events, until_ms)
-    send(broker.address, events)
-    logs = (tmp_path / f"worker-{number}.log" for number in range(1_000_000))
-    with ExitStack() as stack:
-
-        def start() -> Worker:
-            options = ("--clock", str(until_ms), "--exit-when-done")
-            return stack.enter_context(Worker(broker.address, next(logs), *options))
-
-        running = [start(), start()]
-        for _ in range(CRASHES):
-            victim = rng.choice(running)
-            victim.has_said("partitions: ", or_ended=True)
-            time.sleep(rng.random() * 1.5)  # the moment is what is random
-            victim.kill()
-            running.remove(victim)
-            running.append(start())
-        for worker in running:
-            assert worker.exit_code() == 0, worker.says()
-    assert_same(broker.address, expected)
+def test_a_campaign(own_broker: BrokerProcess, tmp_path: Path) -> None:
+    """``make stress`` runs larger ones."""
+    tally = campaign(own_broker, tmp_path, events=CAMPAIGN_EVENTS, kills=CAMPAIGN_KILLS, seed=FIRST_SEED)
+    assert tally.kills_at_work >= 1
+    assert (tally.stalls, tally.joins) == (1, 1)
 
 
 def test_a_worker_that_was_stalled_says_nothing_more(broker: BrokerProcess, events: Path, tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ import pytest
 from stream.brokers.process import BrokerProcess
 from stream.kafka.topics import DEAD_LETTERS
 from stream.simulate import Simulation
-from tests.effort import FACTOR
+from tests.effort import STRESS
 from tests.kafka.kafka_records import records_of
 from tests.live.workers import PARTITIONS, Expected, assert_same, last_ms, send, workers
+from tests.shared_data import shared_lines
 
-EVENTS = 4_000 * FACTOR
+EVENTS = 4_000 if not STRESS else 200_000
+#: So many lines of the real files; they are sorted by time.
+LINES = 3_000 if not STRESS else 1_000_000
+REAL = ["rees46.jsonl.gz", "cdnow_sample.jsonl.gz"]
 DAY_MS = 86_400_000
 
 
@@ -26,18 +30,31 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def assert_same_as_replay(broker: BrokerProcess, events: Path, folder: Path, count: int) -> int:
+    """So many workers give what the replay gives; how many changes these are."""
+    until_ms = last_ms(events) + 3 * DAY_MS  # what is due by then fires
+    expected = Expected(events, until_ms)
+    send(broker.address, events)
+    with workers(count, broker.address, folder, "--clock", str(until_ms), "--exit-when-done") as started:
+        assert [worker.exit_code() for worker in started] == [0] * count
+    assert_same(broker.address, expected)
+    assert records_of(broker.address, DEAD_LETTERS, partitions=PARTITIONS) == []
+    return len(expected.changes)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_any_number_of_workers_gives_what_the_replay_gives(
     broker: BrokerProcess, events: Path, tmp_path: Path, count: int
 ) -> None:
-    until_ms = last_ms(events) + 3 * DAY_MS  # what is due by then fires
-    expected = Expected(events, until_ms)
-    assert len(expected.changes) > EVENTS // 50
-    send(broker.address, events)
-    with workers(count, broker.address, tmp_path, "--clock", str(until_ms), "--exit-when-done") as started:
-        assert [worker.exit_code() for worker in started] == [0] * count
-    assert_same(broker.address, expected)
-    assert records_of(broker.address, DEAD_LETTERS, partitions=PARTITIONS) == []
+    assert assert_same_as_replay(broker, events, tmp_path, count) > EVENTS // 50
+
+
+@pytest.mark.parametrize("count", [1, 2, 3] if STRESS else [2])
+@pytest.mark.parametrize("name", REAL)
+def test_real_events_give_what_the_replay_gives(broker: BrokerProcess, name: str, tmp_path: Path, count: int) -> None:
+    part = tmp_path / "events.jsonl"
+    part.write_bytes(b"".join(line + b"\n" for line in shared_lines(name)[:LINES]))
+    assert assert_same_as_replay(broker, part, tmp_path, count) > 100
 
 
 def test_a_clock_in_the_midst_leaves_what_lies_after_it_for_later(

@@ -12,15 +12,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from aiokafka import TopicPartition
+
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan, compile_plan
 from stream.kafka.changes import Repeats
+from stream.kafka.connection import connected_admin
+from stream.kafka.defaults import APP_ID
+from stream.kafka.groups import committed_by
 from stream.kafka.producing import Reports, produce
 from stream.kafka.topics import MEMBERSHIPS, SEGMENT_CHANGES
 from stream.language.checker import check
 from stream.live.reader import LogReader
 from stream.replay.run import Outlets, replay
 from stream.worker.interfaces import StoredRecord
+from stream.worker.topics import SOURCES
 from tests.cli.commands import COMMAND, environment
 from tests.kafka.kafka_records import make_topics
 
@@ -103,10 +109,13 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(count: int, address: str, folder: Path, *options: str) -> Iterator[list[Worker]]:
+def workers(
+    count: int, address: str, folder: Path, *options: str, definitions: Path = SEGMENTS
+) -> Iterator[list[Worker]]:
     """Workers that are started together."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Worker(address, folder / f"worker-{i}.log", *options)) for i in range(count)]
+        logs = [folder / f"worker-{i}.log" for i in range(count)]
+        yield [stack.enter_context(Worker(address, log, *options, definitions=definitions)) for log in logs]
 
 
 class Expected:
@@ -119,6 +128,12 @@ class Expected:
         replay(plan, [str(events)], outlets, until_ms=until_ms, sort=True)
         self.changes = {json.loads(line)["id"]: line for line in lines}
         assert len(self.changes) == len(lines)
+        #: The changes of each topic besides ``segment-changes``, by id.
+        self.routed: dict[str, dict[str, bytes]] = {}
+        topics = {segment.name: segment.to for segment in plan.definitions.segments}
+        for id_, line in self.changes.items():
+            for topic in topics[json.loads(line)["segment"]]:
+                self.routed.setdefault(topic, {})[id_] = line
         self.members = members_after(lines)
 
 
@@ -150,8 +165,37 @@ def members_after(changes: Sequence[bytes]) -> dict[str, Any]:
 def send(address: str, events: Path) -> None:
     """Sends events, sorted, to topics of `PARTITIONS` partitions."""
     make_topics(address, PARTITIONS)
-    produced = asyncio.run(produce([str(events)], address, Reports(refused=_none_refused), sort=True))
+    asyncio.run(send_some(address, events, sort=True))
+
+
+async def send_some(address: str, events: Path, *, sort: bool = False, rate: int | None = None) -> None:
+    """Sends events to topics that are there; ``rate`` is a number of events a second."""
+    produced = await produce([str(events)], address, Reports(refused=_none_refused), sort=sort, rate=rate)
     assert produced.events.total() > 0
+
+
+def until_all_committed(address: str, within_s: float = ENDED_WITHIN_S) -> None:
+    """Waits until the workers have committed all that lies in the topics of events: it is applied, and durable."""
+
+    async def wait() -> None:
+        deadline = time.monotonic() + within_s
+        reader = LogReader(address)
+        await reader.start()
+        try:
+            places = [TopicPartition(topic, partition) for topic in SOURCES for partition in range(PARTITIONS)]
+            ends = {place: await reader.end(*place) for place in places}
+            while True:
+                async with connected_admin(address) as admin:
+                    committed = await committed_by(admin, APP_ID, places)
+                missing = {place: end for place, end in ends.items() if committed.get(place, 0) < end}
+                if not missing:
+                    return
+                assert time.monotonic() < deadline, f"not committed: {missing}"
+                await asyncio.sleep(0.1)
+        finally:
+            await reader.stop()
+
+    asyncio.run(wait())
 
 
 def last_ms(events: Path) -> int:
@@ -165,14 +209,19 @@ def _none_refused(line: object) -> None:
 
 def assert_same(address: str, expected: Expected) -> None:
     """The changes on the wire without their repeats, and the memberships, are those of the replay."""
-    records = log_of(address, SEGMENT_CHANGES)
-    found = without_repeats(records)
-    extra, missing = sorted(found.keys() - expected.changes.keys()), sorted(expected.changes.keys() - found.keys())
-    assert not extra, f"{len(extra)} too many: {extra[:10]}"
-    assert not missing, f"{len(missing)} are missing: {[expected.changes[one] for one in missing[:10]]}"
-    for id_, value in found.items():
-        assert value == expected.changes[id_]
+    _assert_same_changes(address, SEGMENT_CHANGES, expected.changes)
+    for topic, changes in expected.routed.items():
+        _assert_same_changes(address, topic, changes)
     assert latest_memberships(address) == expected.members
+
+
+def _assert_same_changes(address: str, topic: str, expected: dict[str, bytes]) -> None:
+    found = without_repeats(log_of(address, topic), has_all=topic == SEGMENT_CHANGES)
+    extra, missing = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
+    assert not extra, f"{topic}: {len(extra)} too many: {extra[:10]}"
+    assert not missing, f"{topic}: {len(missing)} are missing: {[expected[one] for one in missing[:10]]}"
+    for id_, value in found.items():
+        assert value == expected[id_]
 
 
 def log_of(address: str, topic: str) -> list[StoredRecord]:
@@ -194,23 +243,28 @@ def log_of(address: str, topic: str) -> list[StoredRecord]:
     return asyncio.run(read())
 
 
-def without_repeats(records: Sequence[StoredRecord]) -> dict[str, bytes]:
-    """The changes by id. A repeat must be what it repeats, and sequences must have no gap."""
+def without_repeats(records: Sequence[StoredRecord], *, has_all: bool = True) -> dict[str, bytes]:
+    """The changes by id. A repeat must be what it repeats, headers too, and sequences must go up.
+
+    Where a topic ``has_all`` changes of a customer, they have no gap either.
+    """
     repeats = Repeats()
-    found: dict[str, bytes] = {}
+    found: dict[str, StoredRecord] = {}
     latest: dict[str, int] = {}
     for record in records:
-        assert record.value is not None
-        change = json.loads(record.value)
+        change = json.loads(record.value or b"")
         customer, sequence = change["customer_id"], change["sequence"]
-        assert record.key == customer.encode()
         if repeats.is_repeat(customer, sequence):
-            assert found[change["id"]] == record.value
+            first = found[change["id"]]
+            assert (first.key, first.value, first.headers) == (record.key, record.value, record.headers)
         else:
-            assert sequence == latest.get(customer, 0) + 1
+            assert record.key == customer.encode()
+            assert dict(record.headers)["ce_id"] == change["id"].encode()
+            assert not has_all or sequence == latest.get(customer, 0) + 1
             latest[customer] = sequence
-            found[change["id"]] = record.value
-    return found
+            assert change["id"] not in found
+            found[change["id"]] = record
+    return {id_: record.value for id_, record in found.items() if record.value is not None}
 
 
 def latest_memberships(address: str) -> dict[str, Any]:
