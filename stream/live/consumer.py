@@ -169,7 +169,10 @@ class BatchConsumer(Consumer):
                     if not self.flow_active or self.app.consumer_generation_id != generation:
                         break
                     await self.wait_first(self.callback(_message(fetched)), self.suspend_flow.wait())
-                    self._told[TP(fetched.topic, fetched.partition)] = fetched.position, fetched.end
+                    place = TP(fetched.topic, fetched.partition)
+                    # Meanwhile it may have been let go of, and begun somewhere else under another assignment.
+                    if place in self._begun and self.app.consumer_generation_id == generation:
+                        self._told[place] = fetched.position, fetched.end
                 else:
                     self._has_left = False
         except (ConsumerStoppedError, asyncio.CancelledError):
@@ -204,6 +207,8 @@ class BatchConsumer(Consumer):
         if assignment is None:
             return
         for place in list(self._begun):
+            if place not in self._begun:  # let go of while others were handed on
+                continue
             found = records.get(place, [])
             state = assignment.state_value(place)
             if state is not None and state.has_valid_position and state.highwater is not None:

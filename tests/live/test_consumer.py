@@ -62,6 +62,10 @@ class OneConsumer(BatchConsumer):
 
     async def take(self, message: Any) -> None:
         self.handed_on.append(message.value)
+        self.meanwhile(message.value)
+
+    def meanwhile(self, fetched: Fetched) -> None:
+        """Happens while a message is handed on."""
 
     @property
     def _kafka(self) -> Any:
@@ -112,3 +116,55 @@ def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
         for topic in ("clicks", "emails")
     }
     assert starts == {"clicks": [(0, 3), (3, 6), (6, 9)], "emails": [(0, 3), (3, 6), (6, 9)]}
+
+
+def test_what_is_let_go_of_while_others_are_handed_on() -> None:
+    fleet: Any = None
+
+    class LetGo(OneConsumer):
+        def meanwhile(self, fetched: Fetched) -> None:
+            if fetched.start == 3 and self._begun:  # revoked, and begun anew from an earlier offset
+                self.hold_all()
+                self.app.consumer_generation_id += 1
+                for place in (CLICKS, EMAILS):
+                    self.kafka.seek(TopicPartition(*place), 1)
+                    self._told[place] = 1, -1
+                    self._begun.add(place)
+
+        def pause_partitions(self, tps: Any) -> None:
+            """Nobody reads."""
+
+    async def run() -> OneConsumer:
+        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
+        consumer = LetGo(app.transport, NOTHING, NOTHING, NOTHING)
+        consumer.attach(Kafka(), lambda _: None, polls=4)
+        with pytest.raises(asyncio.CancelledError):
+            await consumer._drain_messages(SimpleNamespace(should_stop=False))
+        return consumer
+
+    consumer = asyncio.run(run())
+    for place in (CLICKS, EMAILS):
+        anew = [one for one in consumer.handed_on if one.topic == place.topic and one.generation == 1]
+        assert [(one.start, one.position) for one in anew] == [(1, 4), (4, 7)]
+        assert [record.offset for one in anew for record in one.records] == [1, 2, 3, 4, 5, 6]
+
+
+def test_all_is_let_go_of_while_others_are_handed_on() -> None:
+    fleet: Any = None
+
+    class LetGo(OneConsumer):
+        def meanwhile(self, fetched: Fetched) -> None:
+            self.hold_all()
+
+        def pause_partitions(self, tps: Any) -> None:
+            """Nobody reads."""
+
+    async def run() -> OneConsumer:
+        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
+        consumer = LetGo(app.transport, NOTHING, NOTHING, NOTHING)
+        consumer.attach(Kafka(), lambda _: None, polls=2)
+        with pytest.raises(asyncio.CancelledError):
+            await consumer._drain_messages(SimpleNamespace(should_stop=False))
+        return consumer
+
+    assert len(asyncio.run(run()).handed_on) == 1
