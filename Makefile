@@ -42,11 +42,14 @@ unit: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much. Then the
-# worker's crashes in so many simulated worlds.
+# worker's crashes: in so many simulated worlds, and KILLS times on each broker that can run here.
 WORLDS ?= 100000
+KILLS ?= 20
 stress: setup
 	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest -n 2 --dist worksteal tests/engine tests/events tests/language
 	$(BIN)/python -m tests.worker.campaign --seeds $(WORLDS) --jobs 2
+	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest tests/live
+	$(BIN)/python -m tests.live.campaign --kills $(KILLS) --seed $(SEED)
 
 # The engine, then the live worker over Apache Kafka; ONLY=common runs one part. docs/performance.md says what they are.
 bench: $(VENV)/.bench
