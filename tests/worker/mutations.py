@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -354,17 +353,6 @@ def _saved_early() -> Iterator[None]:
         return worked
 
     with mock.patch.object(Owner, "step", save_too):
-        yield
-
-
-@_mutation("a snapshot or standby counts however old it is")
-def _old_snapshots() -> Iterator[None]:
-    def make(self: Owner, plan: Any, settings: Any, *rest: Any) -> None:
-        pace = dataclasses.replace(settings.pace, snapshot_fresh_ms=1 << 40)
-        init(self, plan, dataclasses.replace(settings, pace=pace), *rest)
-
-    init = Owner.__init__
-    with mock.patch.object(Owner, "__init__", make):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Coroutine, Sequence
@@ -13,6 +14,7 @@ from stream.kafka.topics import CUSTOMER_ERASURES, SEGMENT_CHANGES
 from stream.worker.interfaces import Record, StoredRecord, World
 from stream.worker.owner import Owner
 from stream.worker.settings import Settings
+from stream.worker.snapshots import Saved
 from tests.engine.driver import plan_of
 from tests.worker.broker import Broker, HostProducer, HostReader, HostSources, HostTime
 
@@ -29,10 +31,34 @@ def finish(work: Coroutine[Any, None, Any]) -> Any:
             return stop.value
 
 
-class Quiet:
-    """One broker, and one owner after another."""
+class Shelf:
+    """Keeps one snapshot, and why it was passed over."""
 
-    def __init__(self, definitions: Dict, **settings: Any) -> None:
+    is_busy = False
+
+    def __init__(self) -> None:
+        self.saved: Saved | None = None
+        self.why: str | None = None
+        self.begun = 0
+
+    def keep(self, saved: Saved) -> None:
+        self.saved = saved
+
+    async def load(self) -> Saved | None:
+        return self.saved
+
+    def begun_with(self, saved: Saved) -> None:
+        self.begun += 1
+
+    def passed_over(self, why: str) -> None:
+        self.why = why
+
+
+class Quiet:
+    """One broker, and one owner after another. With a ``shelf`` they keep snapshots there."""
+
+    def __init__(self, definitions: Dict, shelf: Shelf | None = None, **settings: Any) -> None:
+        self.shelf = shelf
         self.broker = Broker(Random(0), lag_ms=1_000_000, calm=True)
         self._tokens = itertools.count()
         self.owner = self.start(definitions, **settings)
@@ -46,7 +72,8 @@ class Quiet:
         producer = HostProducer(broker, "owner", 0)
         world = World(producer, HostReader(broker), sources, HostTime(broker))
         chosen = Settings(**{"partition": 0, "partitions": 1, **settings})
-        return Owner(plan_of(definitions), chosen, world, lambda: f"t{next(self._tokens)}")
+        token = functools.partial(next, map("t{}".format, self._tokens))
+        return Owner(plan_of(definitions), chosen, world, token, snapshots=self.shelf)
 
     def start(self, definitions: Dict, **settings: Any) -> Owner:
         """Another owner takes the partition; the one before is gone."""
