@@ -54,7 +54,7 @@ class Host:
         broker = world.broker
         self.sources = HostSources(broker)
         self.positions: dict[str, int] = {}
-        self.disk = world.random.choice(world.disks)
+        disk = world.kept_random.choice(world.disks)
         settings = Settings(
             partition=0,
             partitions=1,
@@ -70,7 +70,7 @@ class Host:
             world.token,
             decoder_of(world.scenario.files[self.version]),
             functools.partial(WatchedPartition, world.registry),
-            self.disk,
+            disk if world.with_snapshots else None,
         )
         self.life: Coroutine[str, None, None] | None = None
         self.at = "start"
@@ -148,9 +148,9 @@ class Disk:
 
     async def load(self) -> Saved | None:
         await Pause("load")
-        if not self._kept or self._simulation.random.random() < 0.1:
+        if not self._kept or self._simulation.kept_random.random() < 0.1:
             return None
-        return self._simulation.random.choice(self._kept[-3:])  # not all of it may have come to the disk
+        return self._simulation.kept_random.choice(self._kept[-3:])  # not all of it may have come to the disk
 
     def begun_with(self, saved: Saved) -> None:
         self._simulation.note(f"begins with a snapshot @{saved.head.offset}")
@@ -189,8 +189,13 @@ class Standby:
 class Simulation:
     """One world, from its beginning until everything is settled."""
 
-    def __init__(self, seed: int, *, trace: bool = False, rough: bool = False) -> None:
+    def __init__(
+        self, seed: int, *, trace: bool = False, rough: bool = False, with_snapshots: bool | None = None
+    ) -> None:
         self.seed = seed
+        # A source of its own, so that a world is the same with snapshots and standbys and without.
+        self.kept_random = kept_random = Random(f"{seed}, what is kept")
+        self.with_snapshots = seed % 2 == 1 if with_snapshots is None else with_snapshots
         self.random = random = Random(seed)
         self.scenario: Scenario = make_scenario(random)
         self.plans = [plans()[i] for i in self.scenario.files]
@@ -202,11 +207,11 @@ class Simulation:
             behind_ms=900,
             behind_events=behind_events,
             idle_ms_max=IDLE_MS_MAX,
-            snapshot_ms=random.choice([0, 500, 4_000]),
+            snapshot_ms=kept_random.choice([0, 500, 4_000]),
             snapshot_fresh_ms=LAG_MS // 2,
         )
-        self.has_standbys = random.random() < 0.3
-        self.disks = [Disk(self) for _ in range(random.choice([1, 2]))]
+        self.has_standbys = self.with_snapshots and kept_random.random() < 0.3
+        self.disks = [Disk(self) for _ in range(kept_random.choice([1, 2]))]
         self.standby: Standby | None = None
         self.fetched_most = random.choice([2, 5, 50])
         self.rows_at_once = random.choice([1, 2, 100])
@@ -282,7 +287,7 @@ class Simulation:
     def standby_of(self, host: Host) -> Replica | None:
         """A standby that a host of the same definitions may take over."""
         standby = self.standby
-        if standby is None or standby.version != host.version or self.random.random() < 0.3:
+        if standby is None or standby.version != host.version or self.kept_random.random() < 0.3:
             return None
         self.standby = None
         self.note(f"{host.name} begins with a standby at {standby.replica.position}")
@@ -290,8 +295,8 @@ class Simulation:
 
     def _step(self) -> None:
         random = self.random
-        if random.random() < 0.1 and self.has_standbys:
-            if self.standby is None or random.random() < 0.02:
+        if self.has_standbys and self.kept_random.random() < 0.1:
+            if self.standby is None or self.kept_random.random() < 0.02:
                 self.standby = Standby(self, self.version)
             self.standby.go_on()
         if self.live is None:
@@ -369,11 +374,16 @@ class Simulation:
         return partition
 
 
-def simulate(seed: int, *, trace: bool = False, rough: bool = False) -> tuple[Simulation, str | None]:
-    """One world and what went wrong in it. ``rough``: more goes wrong than usual."""
+def simulate(
+    seed: int, *, trace: bool = False, rough: bool = False, with_snapshots: bool | None = None
+) -> tuple[Simulation, str | None]:
+    """One world and what went wrong in it. ``rough``: more goes wrong than usual.
+
+    Every other world has snapshots and standbys, unless ``with_snapshots`` says.
+    """
     from tests.worker.checks import check
 
-    simulation = Simulation(seed, trace=trace, rough=rough)
+    simulation = Simulation(seed, trace=trace, rough=rough, with_snapshots=with_snapshots)
     try:
         with mock.patch.object(recovery, "Erasures", WatchedErasures):
             simulation.run()
