@@ -102,8 +102,8 @@ def test_describe_tells_what_is_missing(broker: BrokerProcess) -> None:
     assert lines[0] == "clicks: missing (click events)"
     assert lines[-1] == (
         "segstream-profiles-changelog: partitions=8, replication=1, cleanup.policy=compact, "
-        "min.compaction.lag.ms=900000, segment.bytes=67108864, min.cleanable.dirty.ratio=0.1, "
-        "max.message.bytes=4194304 (the profiles, to restore them from)"
+        "min.compaction.lag.ms=900000, delete.retention.ms=86400000, segment.bytes=67108864, "
+        "min.cleanable.dirty.ratio=0.1, max.message.bytes=4194304 (the profiles, to restore them from)"
     )
     assert result.stderr == "topic clicks is missing: `segstream topics create` makes it\n"
     assert "clicks" not in found(broker.address), "asking made it"
