@@ -65,8 +65,8 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._begun: set[TP] = set()
-        self._told: dict[TP, tuple[int, int]] = {}  # position and end as last handed on
+        # What `begin` has begun: position and end as last handed on.
+        self._told: dict[TP, tuple[int, int]] = {}
         self._has_left = False  # whether a poll may have brought what was not handed on
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -92,14 +92,12 @@ class BatchConsumer(Consumer):
             return False
         for place in positions:
             self._told[place] = positions[place], _UNKNOWN
-        self._begun.update(positions)
         super().resume_partitions(positions)
         return True
 
     def hold_all(self) -> None:
         """Reads no source partition any more, until `begin`."""
-        super().pause_partitions(self._begun)
-        self._begun.clear()
+        super().pause_partitions(self._told)
         self._told.clear()
 
     def pause(self, place: TP) -> None:
@@ -108,7 +106,7 @@ class BatchConsumer(Consumer):
 
     def go_on(self, place: TP) -> None:
         """Reads on where `pause` has stopped it."""
-        if place in self._begun:
+        if place in self._told:
             super().resume_partitions([place])
 
     async def committed(self, place: TP) -> int | None:
@@ -171,7 +169,7 @@ class BatchConsumer(Consumer):
                     await self.wait_first(self.callback(_message(fetched)), self.suspend_flow.wait())
                     place = TP(fetched.topic, fetched.partition)
                     # Meanwhile it may have been let go of, and begun somewhere else under another assignment.
-                    if place in self._begun and self.app.consumer_generation_id == generation:
+                    if place in self._told and self.app.consumer_generation_id == generation:
                         self._told[place] = fetched.position, fetched.end
                 else:
                     self._has_left = False
@@ -191,8 +189,7 @@ class BatchConsumer(Consumer):
         async def seek() -> None:
             consumer = self._kafka
             # Owners' places are looked up here, in the one thread that also seeks for `begin`.
-            for place in list(self._begun):
-                position, _ = self._told[place]
+            for place, (position, _) in list(self._told.items()):
                 try:
                     consumer.seek(TopicPartition(*place), position)
                 except IllegalStateError:
@@ -206,8 +203,8 @@ class BatchConsumer(Consumer):
         assignment = None if subscription is None else subscription.assignment
         if assignment is None:
             return
-        for place in list(self._begun):
-            if place not in self._begun:  # let go of while others were handed on
+        for place in list(self._told):
+            if place not in self._told:  # let go of while others were handed on
                 continue
             found = records.get(place, [])
             state = assignment.state_value(place)
@@ -228,7 +225,7 @@ class BatchConsumer(Consumer):
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Faust resumes all that is assigned; owners say when theirs are."""
-        super().resume_partitions({tp for tp in tps if tp in self._begun})
+        super().resume_partitions({tp for tp in tps if tp in self._told})
 
     def on_buffer_full(self, tp: TP) -> None:
         """Owners say when it is too much."""

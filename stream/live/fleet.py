@@ -195,8 +195,7 @@ class Fleet:
         return CountingPartition(plan, clock, lateness_ms, self.status.counters)
 
     def _make_replica(self) -> Replica:
-        lateness_ms = self._settings.clock.lateness_ms(self._plan.definitions.lateness_ms)
-        return Replica(self._make_partition(self._plan, Clock.EVENTS, lateness_ms))
+        return Replica.empty(self._plan, self._settings, self._make_partition)
 
     def _rejoin_after_fence(self, partition: int) -> None:
         """Another worker has the partition; where the group has not told us so by then, asks it again."""

@@ -12,7 +12,7 @@ from stream.contract import Kind
 from stream.engine import opcodes as op
 from stream.engine.changes import Changes
 from stream.engine.image import fingerprint_of
-from stream.engine.partition import Clock, Partition, Status
+from stream.engine.partition import Partition, Status
 from stream.engine.plan import Plan
 from stream.events.columns import Columns
 from stream.events.decoder import Decoder
@@ -23,7 +23,7 @@ from stream.worker.intake import Given, Intake, Taken
 from stream.worker.interfaces import Headers, Span, StoredRecord, World
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
-from stream.worker.replica import Replica
+from stream.worker.replica import MakePartition, Replica
 from stream.worker.settings import ClockMode, Settings
 from stream.worker.snapshots import Head, Saved, Snapshots
 from stream.worker.writing import Writer
@@ -55,7 +55,7 @@ class Owner:
         world: World,
         token: Callable[[], str],
         decoder: Decoder | None = None,
-        make_partition: Callable[[Plan, Clock, int], Partition] = Partition,
+        make_partition: MakePartition = Partition,
         snapshots: Snapshots | None = None,
     ) -> None:
         self.plan = plan
@@ -120,10 +120,8 @@ class Owner:
         await self._write_checkpoint()
         self._is_current = True
 
-    def make_replica(self) -> Replica:
-        """An empty one, for a standby or a beginning."""
-        lateness_ms = self.settings.clock.lateness_ms(self.plan.definitions.lateness_ms)
-        return Replica(self._make_partition(self.plan, Clock.EVENTS, lateness_ms))
+    def _empty_replica(self) -> Replica:
+        return Replica.empty(self.plan, self.settings, self._make_partition)
 
     async def _first_replica(self, standby: Replica | None) -> Replica:
         """What is known of the changelog before it is read."""
@@ -131,7 +129,7 @@ class Owner:
         if standby is not None and standby.as_of_ms is not None and now_ms - standby.as_of_ms < fresh_ms:
             return standby
         if self._snapshots is None or (saved := await self._snapshots.load()) is None:
-            return self.make_replica()
+            return self._empty_replica()
         log = self.writer.changelog
         why = saved.head.why_not(log.topic, log.partition, now_ms, fresh_ms)
         if why is None and saved.image.fingerprint != fingerprint_of(self.plan):
@@ -140,9 +138,9 @@ class Owner:
             why = f"the changelog does not have its fence at offset {saved.head.epoch}: it was made anew, or truncated"
         if why is not None:
             self._snapshots.passed_over(why)
-            return self.make_replica()
+            return self._empty_replica()
         self._snapshots.begun_with(saved)
-        return Replica.of_snapshot(self.make_replica().partition, saved)
+        return Replica.of_snapshot(self._empty_replica().partition, saved)
 
     async def _has_fence(self, head: Head) -> bool:
         """Whether the changelog is the one that a snapshot was made of."""

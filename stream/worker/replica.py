@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from stream.engine.partition import Partition
+from collections.abc import Callable
+
+from stream.engine.partition import Clock, Partition
+from stream.engine.plan import Plan
 from stream.worker.interfaces import Reader
 from stream.worker.placing import Placer
 from stream.worker.restoring import Restorer
+from stream.worker.settings import Settings
 from stream.worker.snapshots import Saved
+
+#: Makes an empty partition with a stream clock that keeps so many milliseconds behind the events.
+MakePartition = Callable[[Plan, Clock, int], Partition]
 
 
 class Replica:
@@ -22,6 +29,12 @@ class Replica:
         self.placer = Placer(partition)
         self.restorer = Restorer(self.placer.keys_of)
         self._sent_to = -1
+
+    @classmethod
+    def empty(cls, plan: Plan, settings: Settings, make_partition: MakePartition = Partition) -> Replica:
+        """One that has read nothing, for an owner or a standby with these settings."""
+        lateness_ms = settings.clock.lateness_ms(plan.definitions.lateness_ms)
+        return cls(make_partition(plan, Clock.EVENTS, lateness_ms))
 
     @classmethod
     def of_snapshot(cls, partition: Partition, saved: Saved) -> Replica:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import functools
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,6 @@ class OneConsumer(BatchConsumer):
         self.polled = 0
         for place in (CLICKS, EMAILS):
             self._told[place] = 0, -1
-            self._begun.add(place)
 
     def _new_consumer_thread(self) -> Any:
         return Service()  # a thread would open a loop of its own
@@ -87,28 +87,34 @@ def offsets_of(consumer: OneConsumer, place: TP) -> list[int]:
     return [r.offset for one in consumer.handed_on if one.topic == place.topic for r in one.records]
 
 
-@pytest.mark.parametrize("what", ["another generation", "a stopped flow"])
-def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
+def drained(
+    kind: type[OneConsumer], polls: int, after_poll: Callable[[OneConsumer, int], None] = lambda *_: None
+) -> OneConsumer:
+    """A consumer that has handed on what so many polls brought."""
     fleet: Any = None
 
     async def run() -> OneConsumer:
         app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
-        consumer = OneConsumer(app.transport, NOTHING, NOTHING, NOTHING)
-
-        def after_poll(number: int) -> None:
-            if what == "another generation":
-                app.consumer_generation_id += number == 2
-            elif number == 2:
-                consumer.stop_flow()
-            else:
-                consumer.resume_flow()
-
-        consumer.attach(Kafka(), after_poll, polls=4)
+        consumer = kind(app.transport, NOTHING, NOTHING, NOTHING)
+        consumer.attach(Kafka(), functools.partial(after_poll, consumer), polls)
         with pytest.raises(asyncio.CancelledError):
             await consumer._drain_messages(SimpleNamespace(should_stop=False))
         return consumer
 
-    consumer = asyncio.run(run())
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("what", ["another generation", "a stopped flow"])
+def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
+    def after_poll(consumer: OneConsumer, number: int) -> None:
+        if what == "another generation":
+            consumer.app.consumer_generation_id += number == 2
+        elif number == 2:
+            consumer.stop_flow()
+        else:
+            consumer.resume_flow()
+
+    consumer = drained(OneConsumer, polls=4, after_poll=after_poll)
     for place in (CLICKS, EMAILS):
         assert offsets_of(consumer, place) == list(range(9))
     starts = {
@@ -119,30 +125,19 @@ def test_what_was_polled_but_not_handed_on_is_read_again(what: str) -> None:
 
 
 def test_what_is_let_go_of_while_others_are_handed_on() -> None:
-    fleet: Any = None
-
     class LetGo(OneConsumer):
         def meanwhile(self, fetched: Fetched) -> None:
-            if fetched.start == 3 and self._begun:  # revoked, and begun anew from an earlier offset
+            if fetched.start == 3 and self._told:  # revoked, and begun anew from an earlier offset
                 self.hold_all()
                 self.app.consumer_generation_id += 1
                 for place in (CLICKS, EMAILS):
                     self.kafka.seek(TopicPartition(*place), 1)
                     self._told[place] = 1, -1
-                    self._begun.add(place)
 
         def pause_partitions(self, tps: Any) -> None:
             """Nobody reads."""
 
-    async def run() -> OneConsumer:
-        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
-        consumer = LetGo(app.transport, NOTHING, NOTHING, NOTHING)
-        consumer.attach(Kafka(), lambda _: None, polls=4)
-        with pytest.raises(asyncio.CancelledError):
-            await consumer._drain_messages(SimpleNamespace(should_stop=False))
-        return consumer
-
-    consumer = asyncio.run(run())
+    consumer = drained(LetGo, polls=4)
     for place in (CLICKS, EMAILS):
         anew = [one for one in consumer.handed_on if one.topic == place.topic and one.generation == 1]
         assert [(one.start, one.position) for one in anew] == [(1, 4), (4, 7)]
@@ -150,8 +145,6 @@ def test_what_is_let_go_of_while_others_are_handed_on() -> None:
 
 
 def test_all_is_let_go_of_while_others_are_handed_on() -> None:
-    fleet: Any = None
-
     class LetGo(OneConsumer):
         def meanwhile(self, fetched: Fetched) -> None:
             self.hold_all()
@@ -159,12 +152,4 @@ def test_all_is_let_go_of_while_others_are_handed_on() -> None:
         def pause_partitions(self, tps: Any) -> None:
             """Nobody reads."""
 
-    async def run() -> OneConsumer:
-        app = make_app(GroupSettings("127.0.0.1:1", "a", 8, 6.0), fleet, Address(None, "token"))
-        consumer = LetGo(app.transport, NOTHING, NOTHING, NOTHING)
-        consumer.attach(Kafka(), lambda _: None, polls=2)
-        with pytest.raises(asyncio.CancelledError):
-            await consumer._drain_messages(SimpleNamespace(should_stop=False))
-        return consumer
-
-    assert len(asyncio.run(run()).handed_on) == 1
+    assert len(drained(LetGo, polls=2).handed_on) == 1

@@ -166,7 +166,9 @@ class Standby:
         self.version = version
         self._broker = simulation.broker
         self._reader = HostReader(simulation.broker)
-        self.replica = Host(simulation, "standby", version).owner.make_replica()
+        host = Host(simulation, "standby", version)
+        make_partition = functools.partial(WatchedPartition, simulation.registry)
+        self.replica = Replica.empty(host.owner.plan, host.owner.settings, make_partition)
         self._reading: Coroutine[str, None, None] | None = None
 
     def go_on(self) -> None:
