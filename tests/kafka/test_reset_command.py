@@ -91,7 +91,7 @@ def test_all_begins_anew(broker: BrokerProcess) -> None:
 
 
 def test_the_changelog_keeps_its_own_settings(broker: BrokerProcess) -> None:
-    own = (("delete.retention.ms", "1234567"), ("segment.bytes", "1048576"), ("max.message.bytes", "1000"))
+    own = (("delete.retention.ms", "123456789"), ("segment.bytes", "1048576"), ("max.message.bytes", "1000"))
     needed = {one.name: one for one in changelog(GROUP).settings}
     settings = {**needed, **{name: Setting(name, value, Bound.EXACTLY, "") for name, value in own}}
     *others, log = all_topics(GROUP)
