@@ -9,16 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.compiled import compiled, pasted
-from stream.events.bytewise import PADDING, Bytes, byte_at
+from stream.events.bytewise import PADDING, Bytes, byte_at, frozen
 from stream.events.spans import SIZE_BITS, SIZE_MASK
 
 Ints = npt.NDArray[np.int64]
 
 #: The size of one that is not there.
 NONE = -1
-
-#: What `_join` finds besides the strings themselves.
-_MISSING, _NUL, _NOT_ASCII = 1, 2, 4
 
 
 class Bytestrings(Sequence[bytes | None]):
@@ -27,7 +24,7 @@ class Bytestrings(Sequence[bytes | None]):
     __slots__ = ("data", "sizes", "starts")
 
     def __init__(self, data: Bytes, starts: Ints, sizes: Ints) -> None:
-        self.data = data
+        self.data = frozen(data)
         self.starts = starts
         self.sizes = sizes
 
@@ -73,13 +70,14 @@ class Bytestrings(Sequence[bytes | None]):
 
         Raises `TypeError` where one is missing, and `ValueError` where one has a NUL in it or is no UTF-8.
         """
-        out = np.zeros(int(np.maximum(self.sizes, 0).sum()) + len(self) + PADDING, np.uint8)
-        found = _join(self.data, self.starts, self.sizes, out)
-        if found & _MISSING:
+        if len(self) and int(self.sizes.min()) == NONE:
             raise TypeError("a message is missing")
-        if found & _NUL:
+        out = np.empty(int(self.sizes.sum()) + len(self) + PADDING, np.uint8)
+        _join(self.data, self.starts, self.sizes, out)
+        out[-PADDING:] = 0
+        if len(out) - np.count_nonzero(out) != len(self) + PADDING:
             raise ValueError("a message contains what separates messages")
-        if found & _NOT_ASCII:
+        if int(out.view(np.int8).min()) < 0:
             out.tobytes().decode()
         return out
 
@@ -98,25 +96,14 @@ def _copy(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
 
 
 @compiled
-def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> int:
-    """Copies all strings, and says what is among them."""
-    found, at = 0, 0
+def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> None:
+    """Copies all strings, a NUL behind each."""
+    at = 0
     for number in range(len(sizes)):
-        size, start = sizes[number], starts[number]
-        if size < 0:
-            found |= _MISSING
-            continue
-        _copy(data, start, size, out, at)
-        ored, least = 0, 255
-        for i in range(at, at + size):
-            ored |= out[i]
-            least = min(least, out[i])
-        if ored > 127:
-            found |= _NOT_ASCII
-        if size > 0 and least == 0:
-            found |= _NUL
+        size = sizes[number]
+        _copy(data, starts[number], size, out, at)
+        out[at + size] = 0
         at += size + 1
-    return found
 
 
 @compiled
