@@ -107,7 +107,9 @@ def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> None:
 
 
 @compiled
-def _compare(data: Bytes, starts: Ints, sizes: Ints, texts: Bytes, spans: Ints, which: Ints, differs: Ints) -> int:
+def _compare(
+    data: Bytes, starts: Ints, sizes: Ints, texts: Bytes, spans: Ints, which: Ints, differs: npt.NDArray[np.bool_]
+) -> int:
     """Enters whether each text differs from its string; says how many do."""
     count = 0
     for i in range(len(spans)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from faust.types import TP
@@ -28,12 +28,28 @@ from stream.worker.settings import ClockMode
 
 #: Timers and checkpoints are looked after so often when nothing comes.
 _IDLE_S = 0.25
-#: Members are counted so often: it takes a look at every row.
+#: Members are counted so often, or less where a look at every row would take more than this share of the time.
 _MEMBERS_EVERY_MS = 5_000
+_MEMBERS_SHARE = 0.01
 T = TypeVar("T")
 _KINDS = {topic: kind for kind, topic in TOPICS.items()}
 
+#: Fewer records than these are decoded together with others of their topic, more by themselves.
+_FEW_RECORDS = 1_000
+
 _log = logging.getLogger(__name__)
+
+
+def _gathered(parts: Sequence[Received]) -> Iterator[Received]:
+    """The same records in pieces that are not too small, and none that is empty."""
+    small: list[Received] = []
+    for part in parts:
+        small.append(part)
+        if sum(map(len, small)) >= _FEW_RECORDS:
+            yield Received.joined(small)
+            small = []
+    if any(map(len, small)):
+        yield Received.joined(small)
 
 
 class Runner:
@@ -72,7 +88,7 @@ class Runner:
         self._next: dict[str, int] = {}
         self._ends: dict[str, int] = {}
         self._paused: set[str] = set()
-        self._members_at_ms = -_MEMBERS_EVERY_MS
+        self._count_at_ms = 0
         self._wake = asyncio.Event()
         self._is_leaving = False
         self._is_running = False
@@ -217,12 +233,11 @@ class Runner:
             by_topic.setdefault(fetched.topic, []).append(fetched)
         for topic, found in by_topic.items():
             last = found[-1]
-            records = Received.joined([one.records for one in found])
             if topic == ERASURES:
-                owner.push_requests(records.records(), last.end)
+                owner.push_requests([record for one in found for record in one.records.records()], last.end)
                 continue
             kind = _KINDS[topic]
-            if len(records):
+            for records in _gathered([one.records for one in found]):
                 owner.push(kind, records, last.end)
             owner.intake.skip(kind, last.position, last.end)
 
@@ -272,9 +287,10 @@ class Runner:
         status.profile_bytes = owner.partition.profiles.nbytes
         status.remaining_records = 0
         now_ms = self._time.steady_ms()
-        if now_ms - self._members_at_ms >= _MEMBERS_EVERY_MS:
-            self._members_at_ms = now_ms
+        if now_ms >= self._count_at_ms:
             status.members = owner.partition.members()
+            took_ms = self._time.steady_ms() - now_ms
+            self._count_at_ms = now_ms + max(_MEMBERS_EVERY_MS, int(took_ms / _MEMBERS_SHARE))
         if worked or intake.caught_up or owner.is_done:
             status.progress_ms = now_ms
 

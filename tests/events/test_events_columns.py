@@ -284,8 +284,9 @@ def test_compacting_keeps_the_texts() -> None:
     assert (columns.customers(), columns.event_ids(), columns.trait_values()) == before[:3]
     assert len(columns.data) < len(before[4])
     assert not columns.data[-PADDING:].any()
+    views: list[Any] = [before[4], columns.data]
     for old, new in zip(before[3].ravel().tolist(), columns.texts.ravel().tolist(), strict=True):
         if old == MISSING:
             assert new == MISSING
         else:
-            assert text_of(memoryview(before[4]), old) == text_of(memoryview(columns.data), new)
+            assert text_of(memoryview(views[0]), old) == text_of(memoryview(views[1]), new)

@@ -79,7 +79,8 @@ def test_a_way_of_compressing_that_nobody_knows() -> None:
 def with_checksum(data: bytes) -> bytes:
     from aiokafka.record.util import calc_crc32c
 
-    return data[:17] + calc_crc32c(data[21:]).to_bytes(4, "big") + data[21:]
+    checksum: int = calc_crc32c(data[21:])
+    return data[:17] + checksum.to_bytes(4, "big") + data[21:]
 
 
 def test_the_time_of_appending_counts_where_the_topic_says_so() -> None:
