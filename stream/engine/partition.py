@@ -17,6 +17,7 @@ from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
+from stream.engine.standing import Standing
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import NO_COLUMNS, Columns
 from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
@@ -212,13 +213,25 @@ class Partition:
         """
         return self._portraitist.portrait(customer, self.stream_ms)
 
-    def members(self) -> dict[str, int]:
-        """How many customers are members of each segment now."""
+    def standings(self, customer: str) -> list[Standing] | None:
+        """How the customer stands to each segment, and why, when `portrait` is taken; None: not known."""
+        return self._portraitist.standings(customer, self.stream_ms)
+
+    def is_held_out(self, segment: int, customer: str) -> bool:
+        """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
+        return self._writer.held_out(segment, customer)
+
+    def members(self, rows: Ints | None = None) -> dict[str, int]:
+        """How many customers (those of ``rows``, or all) are members of each segment now."""
         words = self.plan.segments[:, op.S_STATE]
         counts = np.zeros(len(words), dtype=np.int64)
-        for block in self.profiles.blocks_in_use():
+        if rows is None:  # nobody is a member in an empty row
+            found: Iterable[Ints] = self.profiles.blocks_in_use()
+        else:
+            found = [self.profiles.gather(rows)]
+        for block in found:
             for start in range(0, len(block), _ROWS_AT_ONCE):
-                states = block[start : start + _ROWS_AT_ONCE][:, words]  # nobody is a member in an empty row
+                states = block[start : start + _ROWS_AT_ONCE][:, words]
                 counts += np.count_nonzero((states >= 0) & (states & 1 == 1), axis=0)
         names = [segment.name for segment in self.plan.definitions.segments]
         return dict(zip(names, counts.tolist(), strict=True))
