@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from stream.dashboard.answers import Answers
 from stream.dashboard.api import Api
@@ -104,9 +105,7 @@ def _shell(page: Path) -> Handler:
     return serve
 
 
-def _guard(
-    login: Login, hosts: HostCheck | None, metrics: Metrics
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guard(login: Login, hosts: HostCheck | None, metrics: Metrics) -> Middleware:
     """Lets pass who may ask, says in JSON why a program gets no answer, and counts."""
 
     @web.middleware

@@ -1,4 +1,4 @@
-"""What the dashboard learns from the broker besides workers: the latest dead letters, and how far the sink is behind."""
+"""What the broker tells besides workers: the latest dead letters, and how far the sink is behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboard knows of the segments from the definitions file: names, descriptions, words, the text as written."""
+"""What the definitions file says of the segments: names, descriptions, words, and the text as it was written."""
 
 from __future__ import annotations
 

@@ -43,7 +43,6 @@ def curve(members: int, clock_ms: int, flows: Iterable[Flow], step_ms: int, coun
         points.append(Point(at_ms, size, entered[step], exited[step]))
         # A Redis that was filled anew does not know all that flowed before.
         size = max(0, size - entered[step] + exited[step])
-    # What is dated after the clock (of a partition that is ahead) is in the present size: it came in the last step.
     return points[::-1]
 
 
@@ -97,7 +96,6 @@ def alerts(
     return [{"kind": kind, "message": message.replace("%", " %")} for kind, message in found]
 
 
-def latest(clock_ms: int, unit_ms: int, count: int) -> Sequence[int]:
-    """The numbers of the last minutes or hours, that of the clock among them."""
-    last = clock_ms // unit_ms
+def latest(last: int, count: int) -> Sequence[int]:
+    """The numbers of so many minutes or hours, up to ``last``."""
     return range(last - count + 1, last + 1)

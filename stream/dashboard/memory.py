@@ -56,7 +56,7 @@ def refusing(shown: str) -> Iterator[None]:
 
 
 class Memory:
-    """What the sink has written, read for the dashboard. ``reader`` raises Redis' errors, all others ``RefusedError``."""
+    """What the sink has written, read for the dashboard. ``reader`` raises Redis' own errors; see `refusing`."""
 
     def __init__(self, client: Client, shown: str, prefix: str = DEFAULT_PREFIX) -> None:
         self.reader = RedisReader(client, prefix)

@@ -61,19 +61,22 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
     client = connect(options.redis)
     try:
         memory = Memory(client, shown_url(options.redis), options.prefix)
-        async with FollowedWorkers(options.broker) as workers, BrokerLook(options.broker) as broker:
-            async with Crew(workers.present) as crew:
-                shop = Shop(memory, catalogue, workers, crew, broker, options.alert_share)
-                metrics = Metrics(catalogue.definitions)
-                about = {"definitions": catalogue.definitions}
-                probes = Probes(metrics.registry, {"redis": memory.problem}, int(time.time() * 1_000), lambda: about)
-                app = make_app(shop, options.access, metrics, probes)
-                server = WebServer(app, options.port, host=options.access.host)
-                await server.start()
-                try:
-                    yield server.url
-                finally:
-                    await server.stop()
+        async with (
+            FollowedWorkers(options.broker) as workers,
+            BrokerLook(options.broker) as broker,
+            Crew(workers.present) as crew,
+        ):
+            shop = Shop(memory, catalogue, workers, crew, broker, options.alert_share)
+            metrics = Metrics(catalogue.definitions)
+            about = {"definitions": catalogue.definitions}
+            probes = Probes(metrics.registry, {"redis": memory.problem}, int(time.time() * 1_000), lambda: about)
+            app = make_app(shop, options.access, metrics, probes)
+            server = WebServer(app, options.port, host=options.access.host)
+            await server.start()
+            try:
+                yield server.url
+            finally:
+                await server.stop()
     finally:
         await client.aclose()
 

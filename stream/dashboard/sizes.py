@@ -17,7 +17,7 @@ from stream.sinks.redis.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream.sinks.redis.reading import Count, Flow, Meta, median_stay
 from stream.sinks.redis.reading import Member as StoredMember
 
-#: So old may be: the counts; what flowed by the minute; what flowed by the hour, which hardly changes.
+#: So old may be: the counts; what flowed by the minute; what flowed in past hours, which hardly changes.
 _COUNTS_S, _MINUTES_S, _HOURS_S = 0.4, 5.0, 60.0
 #: The overlap is one key for all pairs of segments.
 _OVERLAP_S = 5.0
@@ -85,7 +85,7 @@ class Sizes:
     async def _ask_hours(self, key: tuple[str, int]) -> list[Flow]:
         name, hour = key
         with self._memory.refusing():
-            return await self._memory.flows(name, HOUR_MS, figures.latest(hour, figures.WEEK_HOURS))
+            return await self._memory.flows(name, HOUR_MS, figures.latest(hour - 1, figures.WEEK_HOURS))
 
     async def _ask_all(self, key: tuple[str, str]) -> list[Flow]:
         name, unit = key
@@ -184,8 +184,9 @@ class Sizes:
         segment, count, customers = self._catalogue.segment(name), now.counts[name], self._customers()
         clock_ms, members = now.clock_ms or 0, count.members
         minutes = await self._minutes.get((name, clock_ms // MINUTE_MS))
-        hours = await self._hours.get((name, clock_ms // HOUR_MS))
-        # Of this hour one that is kept would soon be wrong; the minutes have its beginning only where it is young.
+        # Past hours may be a minute old; the present one is made of its minutes.
+        past = await self._hours.get((name, clock_ms // HOUR_MS))
+        hours = [*past, *(flow for flow in minutes if flow.start_ms >= clock_ms // HOUR_MS * HOUR_MS)]
         points = figures.curve(members, clock_ms, hours, HOUR_MS, figures.SPARKLINE_HOURS)
         is_known = figures.knows(now.meta.history_from_ms, clock_ms - DAY_MS)
         day_ago = figures.size_before(members, clock_ms, hours, DAY_MS) if is_known else None

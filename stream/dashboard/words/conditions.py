@@ -196,6 +196,7 @@ def _since(op: str, instant: Expression, bound: Expression) -> Said:
         is_recent = which == "last" and isinstance(bound, Literal)
         if op in ("<", "<="):
             if is_recent:
+                span = span.removeprefix("1 ") if span.count(" ") == 1 else span
                 return Said(f"{did} within the last {span}", f"did not {do} within the last {span}")
             return Said(f"{which} {did} {shorter}", f"{which} {did} {longer}, or never")
         return Said(f"{which} {did} {longer}", f"{which} {did} {shorter}, or never")
