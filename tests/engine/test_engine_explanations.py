@@ -202,7 +202,11 @@ def test_each_comparison_with_its_value_and_truth() -> None:
         durations=("since(last(purchase))",),
     )
     assert recent == Condition(True, op="not", parts=(age,))
-    assert average.values == {"sum(purchase.total) / count(purchase)": 255, "sum(purchase.total)": 510, "count(purchase)": 2}
+    assert average.values == {
+        "sum(purchase.total) / count(purchase)": 255,
+        "sum(purchase.total)": 510,
+        "count(purchase)": 2,
+    }
     assert msgspec.to_builtins(money) == {
         "truth": True,
         "text": "sum(purchase.total, 90d) >= 500",
