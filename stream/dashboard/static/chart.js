@@ -101,19 +101,19 @@ function inks(place) {
   return colours;
 }
 
-function options({ width, ink, onPoint }, height, series, scale, axisY, axisX = {}) {
+function options({ width, ink, onPoint }, height, series, scale, axisY, isBelow) {
   const axis = { stroke: ink.soft, font: '12px "Liberation Sans", "Segoe UI", Roboto, sans-serif', grid: { stroke: ink.line, width: 1 }, ticks: { show: false } };
   return {
     width,
     height,
     tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1e3), format.timeZone()),
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 12, isBelow ? 0 : 8, 0],
     cursor: { y: false, sync: { key: "history" }, drag: { x: false, y: false } },
     scales: { y: { range: scale } },
     series: [{}, ...series],
     axes: [
-      { ...axis, grid: { show: false }, values: (_, splits, __, ___, apart) => splits.map((split) => format.tick(split, apart)), space: 70, ...axisX },
+      { ...axis, grid: { show: false }, values: (_, splits, __, ___, apart) => splits.map((split) => format.tick(split, apart)), space: 70, size: 30, show: isBelow },
       { ...axis, size: AXIS_WIDTH, values: (_, splits) => splits.map(axisY), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7] },
     ],
     hooks: { setCursor: [(plot) => plot.cursor.event && onPoint(plot.cursor.idx)] },
@@ -127,12 +127,12 @@ function memberOptions(shared) {
     const height = Math.max(high - low, high * 0.04, 4);
     return [Math.max(0, Math.floor(low - height * 0.15)), Math.ceil(high + height * 0.15)];
   };
-  return options(shared, HEIGHT, series, range, format.short, { show: false });
+  return options(shared, HEIGHT, series, range, format.short, false);
 }
 
 function flowOptions(shared) {
   const bars = window.uPlot.paths.bars({ size: [0.7, 24], radius: 0.1 });
   const one = (colour) => ({ stroke: colour, fill: colour, width: 0, paths: bars, points: { show: false } });
   const range = (_, low, high) => [Math.min(low, -1) * 1.15, Math.max(high, 1) * 1.15];
-  return options(shared, FLOW_HEIGHT, [one(shared.ink.in), one(shared.ink.out)], range, (value) => format.short(Math.abs(value)));
+  return options(shared, FLOW_HEIGHT, [one(shared.ink.in), one(shared.ink.out)], range, (value) => format.short(Math.abs(value)), true);
 }

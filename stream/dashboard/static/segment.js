@@ -6,10 +6,9 @@ import { h, put, setText, svg } from "./dom.js";
 import * as format from "./format.js";
 import { empty, keepLoaded, showFailure, skeleton } from "./loading.js";
 import { alerts, choice, clockNotice, customerLink, movingCount, pageHead, segmentLink, table, tags, time } from "./parts.js";
-import { showWeek } from "./segments.js";
 
 const EVERY_MS = 10_000;
-const MEMBERS = 20;
+const MEMBERS = 10;
 const SPANS = [["24", "24 hours"], ["168", "7 days"], ["2160", "90 days"]];
 const CAUSES = {
   event: "Something they did",
@@ -73,11 +72,16 @@ function makeParts(segment, path, stream, signal) {
     h(
       "div",
       { class: "columns" },
-      h("div", { class: "stack" }, conditionsCard(segment), factsCard(segment)),
       h(
         "div",
         { class: "stack" },
+        conditionsCard(segment),
+        factsCard(segment),
         h("section", { class: "card" }, h("h2", {}, "Why they come and go"), causes),
+      ),
+      h(
+        "div",
+        { class: "stack" },
         h("section", { class: "card" }, h("h2", {}, "Also members of"), overlap),
         membersCard(path, segment, stream, signal),
       ),
@@ -182,7 +186,7 @@ function causeTable(causes) {
   }
   const cell = (number, kind) => h("td", { class: "number" }, format.count(number), meter(number / largest, kind));
   const row = (name) => h("tr", {}, h("th", { scope: "row" }, CAUSES[name] ?? name), cell(causes.in[name] ?? 0, "in"), cell(causes.out[name] ?? 0, "out"));
-  const rows = Object.keys(CAUSES).filter((name) => names.includes(name)).map(row);
+  const rows = Object.keys(CAUSES).filter((name) => causes.in[name] || causes.out[name]).map(row);
   return table("Changes of the last 24 hours by cause", [["Cause, last 24 h", ""], ["Entered", "number"], ["Left", "number"]], rows);
 }
 

@@ -23,9 +23,9 @@ const SORTS = {
 const moves = (s) => s.entered_last_hour + s.exited_last_hour;
 
 export function openSegments(root, { stream, signal }) {
-  const { element: head } = pageHead("Segments", "Who is in which group of customers at this moment, and who has just come and gone.");
-  const clock = clockNotice();
   const headline = h("p", { class: "headline" });
+  const { element: head } = pageHead("Segments", "Who is in which group of customers at this moment, and who has just come and gone.", headline);
+  const clock = clockNotice();
   const grid = h("div", { class: "cards" });
   const place = h("div", {}, skeleton(6, "card"));
   const latest = feed(FEED, stream, signal);
@@ -36,12 +36,12 @@ export function openSegments(root, { stream, signal }) {
   put(
     root,
     head,
-    h("div", { class: "stack" }, clock.element),
+    clock.element,
     filters.element,
     h(
       "div",
       { class: "with-feed" },
-      h("section", { "aria-label": "Segments" }, headline, place),
+      h("section", { "aria-label": "Segments" }, place),
       h("section", { class: "card" }, h("h2", {}, "Just now"), latest.element),
     ),
   );
