@@ -89,7 +89,8 @@ def _take(page: Page, name: str, address: str, file: Path, *, full: bool) -> Non
     elif name == "customer":
         for part in page.locator(".why details").all()[:2]:
             part.evaluate("element => { element.open = true; }")
-    page.evaluate("document.fonts.ready")
+    if full:
+        page.evaluate("scrollTo(0, 0)")  # what sticks to the top stays there
     page.screenshot(path=file, full_page=full)
 
 
@@ -98,7 +99,9 @@ def _all(browser: Browser, url: str, folder: Path, chosen: dict[str, str], *, fu
     for width, height in WIDTHS.items():
         for theme in THEMES:
             size: ViewportSize = {"width": width, "height": height}
-            context = browser.new_context(viewport=size, color_scheme="dark" if theme == "dark" else "light")
+            context = browser.new_context(
+                viewport=size, color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce"
+            )
             page = context.new_page()
             for name, path in chosen.items():
                 file = folder / f"{name}-{width}-{theme}.png"

@@ -114,7 +114,7 @@ function options({ width, ink, onPoint }, height, series, scale, axisY, isBelow)
     series: [{}, ...series],
     axes: [
       { ...axis, grid: { show: false }, values: (_, splits, __, ___, apart) => splits.map((split) => format.tick(split, apart)), space: 70, size: 30, show: isBelow },
-      { ...axis, size: AXIS_WIDTH, values: (_, splits) => splits.map(axisY), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7] },
+      { ...axis, size: AXIS_WIDTH, space: isBelow ? 22 : 40, values: (_, splits) => splits.map(axisY), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7] },
     ],
     hooks: { setCursor: [(plot) => plot.cursor.event && onPoint(plot.cursor.idx)] },
   };

@@ -71,6 +71,8 @@ export function openDraft(root, { signal, stream }) {
       const answer = await post("/v1/drafts", text, "text/yaml", AbortSignal.any([signal, mine.signal]));
       field.mark(answer.problems);
       put(results, ...outcome(answer, text, field, present));
+      // On a small screen what came out is below what was written.
+      if (results.getBoundingClientRect().top > innerHeight - 80) results.scrollIntoView({ block: "center" });
     } catch (error) {
       if (signal.aborted || asking !== mine) return;
       put(results, h("section", { class: "card" }, failure(error, check, "The draft could not be checked")));

@@ -4,6 +4,7 @@ import { customerPage, segmentPage } from "./api.js";
 import { h, setText } from "./dom.js";
 import * as format from "./format.js";
 
+const FLASH_MS = 1400; // as long as its animation, which there is none of where people want no motion
 const CHANGES = { entered: ["Entered", "in"], exited: ["Left", "out"], erased: ["Erased", ""] };
 
 /** An instant in the shop's time zone; the exact one when the pointer rests on it. */
@@ -16,11 +17,14 @@ export function time(at, show = format.instant) {
 export function movingCount(name, number, attributes = {}) {
   let present = number;
   const element = h(name, attributes, format.count(number));
-  element.addEventListener("animationend", () => element.classList.remove("flash", "up", "down"));
+  const settle = () => element.classList.remove("flash", "up", "down");
+  let timer = 0;
 
   function move(next) {
     if (next === present) return;
-    element.classList.remove("flash", "up", "down");
+    settle();
+    clearTimeout(timer);
+    timer = setTimeout(settle, FLASH_MS);
     void element.offsetWidth; // begins the animation anew where one is running
     element.classList.add("flash", next > present ? "up" : "down");
     present = next;

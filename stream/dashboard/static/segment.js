@@ -187,7 +187,7 @@ function causeTable(causes) {
   const cell = (number, kind) => h("td", { class: "number" }, format.count(number), meter(number / largest, kind));
   const row = (name) => h("tr", {}, h("th", { scope: "row" }, CAUSES[name] ?? name), cell(causes.in[name] ?? 0, "in"), cell(causes.out[name] ?? 0, "out"));
   const rows = Object.keys(CAUSES).filter((name) => causes.in[name] || causes.out[name]).map(row);
-  return table("Changes of the last 24 hours by cause", [["Cause, last 24 h", ""], ["Entered", "number"], ["Left", "number"]], rows);
+  return table("Changes of the last 24 hours by cause", [["Cause, last 24 h", "wide"], ["Entered", "number"], ["Left", "number"]], rows);
 }
 
 function overlapTable({ overlap, members }) {
@@ -195,7 +195,7 @@ function overlapTable({ overlap, members }) {
   if (!shown.length) return h("p", { class: "soft small" }, members ? "Its members are in no other segment." : "It has no members at the moment.");
   const row = (other) =>
     h("tr", {}, h("th", { scope: "row" }, segmentLink(other.name)), h("td", { class: "number" }, format.count(other.members)), h("td", { class: "number" }, format.share(other.share), meter(other.share)));
-  return table("Overlap with other segments", [["Segment", ""], ["In both", "number"], ["Of this one", "number"]], shown.map(row));
+  return table("Overlap with other segments", [["Segment", "wide"], ["In both", "number"], ["Of this one", "number"]], shown.map(row));
 }
 
 function membersCard(path, segment, stream, signal) {

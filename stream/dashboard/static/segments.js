@@ -133,7 +133,7 @@ function segmentCard(segment) {
     h(
       "div",
       { class: "segment-flow" },
-      h("span", { title: "Entered and left in the last hour of the stream clock" }, inflow, " in, ", outflow, " out last hour"),
+      h("span", { title: "Entered and left in the last hour of the stream clock" }, inflow, " in, ", outflow, " out in the last hour"),
       week,
     ),
     (segment.tags.length > 0 || segment.owner) && h("div", {}, tags([...segment.tags, ...(segment.owner ? [`by ${segment.owner}`] : [])])),
