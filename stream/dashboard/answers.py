@@ -51,7 +51,10 @@ class Answers(Protocol):
         ...
 
     async def feed(self, after: str | None) -> tuple[str | None, list[Json]]:
-        """Changes that came after that place in the feed, oldest first, and the new place; None: none but those to come."""
+        """Changes that came after that place in the feed, oldest first, and the new place.
+
+        None stands for the end: there are no changes yet, only a place.
+        """
         ...
 
     async def draft(self, text: bytes) -> Json: ...

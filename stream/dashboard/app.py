@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from stream.dashboard.answers import Answers
 from stream.dashboard.api import Api
 from stream.dashboard.login import Login
+from stream.dashboard.metrics import Metrics
 from stream.dashboard.refusals import RefusedError
 from stream.dashboard.security import HostCheck, add_headers, is_loopback
-from stream.dashboard.streams import Streams
+from stream.dashboard.streams import EVENT_STREAM, Streams
+from stream.probes import Probes
 
 STATIC = Path(__file__).parent / "static"
 #: The pages that `index.html` shows, each by its own address.
@@ -41,16 +45,25 @@ class Access:
     hosts: Collection[str] = field(default=())
 
 
-def make_app(answers: Answers, access: Access | None = None, *, static: Path = STATIC) -> web.Application:
+def make_app(
+    answers: Answers,
+    access: Access | None = None,
+    metrics: Metrics | None = None,
+    probes: Probes | None = None,
+    *,
+    static: Path = STATIC,
+) -> web.Application:
     """The application; pages are read from ``static``."""
-    access = access or Access()
+    access, metrics = access or Access(), metrics or Metrics(None)
     login = Login(access.token)
     app = web.Application(
-        middlewares=[_guard(login, _host_check(access))],
+        middlewares=[_guard(login, _host_check(access), metrics)],
         client_max_size=_BODY_BYTES_MAX,
         handler_args={"max_line_size": 16_384, "max_field_size": 16_384},
     )
     streams = Streams(answers)
+    metrics.streams.set_function(lambda: streams.viewers)
+    app.add_routes((probes or Probes(metrics.registry, {}, int(time.time() * 1_000))).routes())
     app.add_routes(Api(answers, streams, login).routes())
     app.add_routes(
         [web.get("/login", login.page), web.post("/login", login.log_in), web.post("/logout", login.log_out)]
@@ -82,19 +95,32 @@ def _running(streams: Streams) -> Callable[[web.Application], AsyncIterator[None
 
 
 def _shell(page: Path) -> Handler:
+    is_there = page.is_file()
+
     async def serve(_: web.Request) -> web.StreamResponse:
-        if not page.is_file():
+        if not is_there:
             return web.Response(text="The pages are not installed; the API is under /v1.\n", status=404)
         return web.FileResponse(page, headers={"Cache-Control": "no-cache"})
 
     return serve
 
 
-def _guard(login: Login, hosts: HostCheck | None) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """Lets pass who may ask, and says in JSON why a program gets no answer."""
+def _guard(login: Login, hosts: HostCheck | None, metrics: Metrics) -> Middleware:
+    """Lets pass who may ask, says in JSON why a program gets no answer, and counts."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        try:
+            response = await answered(request, handler)
+        except web.HTTPException as error:
+            metrics.told(request, error.status, time.perf_counter() - began)
+            raise
+        if response.content_type != EVENT_STREAM:  # which ends when somebody has seen enough
+            metrics.told(request, response.status, time.perf_counter() - began)
+        return response
+
+    async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if hosts is not None:
                 hosts.check(request)
@@ -110,7 +136,7 @@ def _guard(login: Login, hosts: HostCheck | None) -> Callable[[web.Request, Hand
             return _as_json(error)
         except (asyncio.CancelledError, ConnectionError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whoever asked is told; the dashboard goes on)
             _log.exception("no answer to %s", request.path)
             reason = f"{type(error).__name__}; the dashboard's log says more"
             return RefusedError(500, "internal", reason).response()

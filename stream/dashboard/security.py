@@ -53,6 +53,7 @@ class HostCheck:
 
     def __init__(self, allowed: Collection[str]) -> None:
         self._allowed = frozenset(name.lower() for name in allowed)
+        self._seen: set[str] = set()
 
     def check(self, request: web.Request) -> None:
         """Raises ``RefusedError``."""
@@ -62,6 +63,14 @@ class HostCheck:
             raise RefusedError(421, "wrong_host", reason)
 
     def _is_ours(self, host: str) -> bool:
+        if host in self._seen:
+            return True
+        is_ours = self._is_name_ours(host)
+        if is_ours and len(self._seen) < 100:
+            self._seen.add(host)
+        return is_ours
+
+    def _is_name_ours(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

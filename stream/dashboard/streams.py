@@ -12,6 +12,7 @@ from aiohttp import web
 from stream.dashboard.answers import Answers, Json
 from stream.dashboard.refusals import RefusedError
 
+EVENT_STREAM = "text/event-stream"
 #: Counts move at most so often on a page; a person sees no more.
 _POLL_S = 0.5
 #: Of the changes between two polls so many are told; the rest is in the counts.
@@ -79,7 +80,7 @@ class Streams:
         if len(self._viewers) >= _STREAMS_MAX:
             raise RefusedError(503, "too_many_streams", f"{_STREAMS_MAX} streams are open already", retry_after_s=10)
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.content_type = "text/event-stream"
+        response.content_type = EVENT_STREAM
         response.charset = "utf-8"
         await response.prepare(request)
         viewer = Viewer()
@@ -114,7 +115,7 @@ class Streams:
                 # Whoever looks has to know that what is shown stands still.
                 self._counts = None
                 self._tell("trouble", msgspec.json.encode({"error": refusal.code, "message": str(refusal)}))
-            except Exception:
+            except Exception:  # noqa: BLE001 (whoever looks on goes on looking)
                 _log.exception("the stream of counts goes on after this")
             await asyncio.sleep(_POLL_S)
 

@@ -21,9 +21,9 @@ from stream.dashboard.answers import Answers, Json, Member
 from stream.dashboard.app import STATIC, Access, make_app
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
+from stream.language.canonical import text
 from stream.language.checker import check, load
 from stream.language.tree import Segment
-from stream.language.canonical import text
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CUSTOMERS = ("c000001", "c006312", HOSTILE, "a/b", "..", "ünï 🛒", "=1+1", '"quoted" & <b>bold</b>', "x" * 200)
