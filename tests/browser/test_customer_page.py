@@ -50,7 +50,10 @@ def test_why_and_why_not(page: Page):
     page.goto("/customers/c006312")
     abroad = page.locator("[data-why=shopper_abroad]")
     expect(abroad).to_contain_text("Not a member")
-    expect(abroad.locator(".hint")).to_contain_text("Missing: the last click's country is none of “DE”, “AT”, “CH”")
+    expect(abroad).to_contain_text("Missing: the last click's country is none of “DE”, “AT”, “CH”")
+    expect(abroad).to_contain_text("Kept out until 12 hours after the last exit")
+    abroad.locator("summary").click()
+    expect(abroad).to_contain_text("since(last(click)) is 8 d")
 
     cart = page.locator("[data-why=cart_abandoner]")
     cart.locator("summary").click()

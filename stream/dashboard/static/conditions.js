@@ -11,8 +11,8 @@ const JOINS = { and: "All of these", or: "One of these", not: "Not this" };
 /** A segment's part of the answer to "why": folded, with what matters most in its head. */
 export function explanation(why) {
   const { segment, member } = why;
-  const enter = asTree(why.enter);
-  const exit = asTree(why.exit);
+  const enter = asTree(why.enter, why.enters);
+  const exit = asTree(why.exit, why.exits);
   const element = h(
     "details",
     { "data-why": segment },
@@ -22,6 +22,7 @@ export function explanation(why) {
       h("strong", {}, format.title(segment)),
       h("span", { class: `tag ${member ? "in" : ""}` }, member ? "Member" : "Not a member"),
       h("span", { class: "hint" }, hint(why, enter)),
+      why.held && h("span", { class: "hint", title: why.held.until }, sentence(why.held.reason)),
     ),
     h(
       "div",
@@ -36,15 +37,14 @@ export function explanation(why) {
 
 function hint({ member, since, holdout }, enter) {
   if (member) return since ? h("span", {}, "Since ", time(since), holdout ? ", held out" : "") : null;
-  if (enter === null) return null;
-  const missing = [...new Set(lacking(enter, true))];
-  if (!missing.length) return "The condition holds, but something else keeps them out for now, such as a pause after leaving.";
+  const missing = enter === null ? [] : [...new Set(lacking(enter, true))];
+  if (!missing.length) return null;
   return `Missing: ${missing.slice(0, 2).join("; ")}${missing.length > 2 ? `; and ${missing.length - 2} more` : ""}`;
 }
 
 /** The comparisons that would have to come out otherwise, in words. */
 function lacking(node, wanted) {
-  if (node.truth === wanted) return [];
+  if ((node.truth === true) === wanted) return []; // unknown counts as false
   if (node.op === "not") return node.parts.flatMap((part) => lacking(part, !wanted));
   if (node.parts) return node.parts.flatMap((part) => lacking(part, wanted));
   const words = node.words ?? node.text;
@@ -73,7 +73,7 @@ function comparison(node) {
     mark(node.truth),
     h("div", {}, node.words ? h("span", { title: node.text }, node.words) : h("code", {}, node.text)),
     ...values.map(([expression, value]) =>
-      h("p", { class: "present" }, h("code", {}, expression), " is ", h("b", { title: typeof value === "string" ? value : null }, format.value(expression, value))),
+      h("p", { class: "present" }, h("code", {}, expression), " is ", h("b", { title: typeof value === "string" ? value : null }, format.value(expression, value, node.durations?.includes(expression)))),
     ),
   );
 }
@@ -83,13 +83,13 @@ function mark(truth) {
   return h("span", { class: `truth ${kind}`, role: "img", "aria-label": words, title: words }, sign);
 }
 
-/** One tree, whether the answer has a node, a list of nodes that all have to hold, or nothing. */
-function asTree(nodes) {
-  const list = [nodes ?? []].flat();
-  if (list.length < 2) return list[0] ?? null;
-  const truths = list.map((node) => node.truth);
-  return { op: "and", parts: list, truth: truths.includes(false) ? false : truths.includes(null) ? null : true };
+/** One tree of the parts that all have to hold; null without any. */
+function asTree(parts, truth) {
+  if (!parts?.length) return null;
+  return parts.length === 1 ? parts[0] : { op: "and", parts, truth };
 }
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** The values of all aggregates as the definitions write them. */
 export function featureTable(features) {

@@ -87,8 +87,9 @@ function invitation() {
 
 /** A segment's own lines as a whole file. */
 async function sourceOf(name, signal) {
-  const { source } = await get(`/v1/segments/${encodeURIComponent(name)}`, signal);
-  if (/^segments:/m.test(source)) return source;
+  const { draft, source } = await get(`/v1/segments/${encodeURIComponent(name)}`, signal);
+  if (draft) return draft;
+  if (source === null) throw new Error("The dashboard was started without the definitions file, so it does not know how this segment is written.");
   return `version: 1\nsegments:\n${source.replace(/\n+$/, "").replace(/^(?=.)/gm, "  ")}\n`;
 }
 

@@ -111,10 +111,10 @@ export function tick(seconds, apart) {
 }
 
 /** A value of a condition: instants in the shop's time, durations in words, text in quotation marks. */
-export function value(expression, given) {
+export function value(expression, given, isSpan = isDuration(expression)) {
   if (given === null || given === undefined) return "nothing yet";
   if (typeof given === "boolean") return given ? "yes" : "no";
-  if (typeof given === "number") return isDuration(expression) ? span(given / 1000) : fine.format(given).replace("-", MINUS);
+  if (typeof given === "number") return isSpan ? span(given / 1000) : fine.format(given).replace("-", MINUS);
   if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(given)) return instant(given);
   return `\u201c${given}\u201d`;
 }

@@ -9,7 +9,7 @@ import { sparkline } from "./sparkline.js";
 
 const EVERY_MS = 2_000;
 const REMEMBERED = 60; // readings: two minutes
-const PHASES = { live: "in", restoring: "warn", fencing: "warn" };
+const PHASES = { live: "in", behind: "warn", restoring: "warn" };
 
 export function openPipeline(root, { stream, signal }) {
   const { element: head } = pageHead("Pipeline", "From the event to the segment: rates, delays, and what got stuck.");
