@@ -13,27 +13,13 @@ from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import broker_option, run
 from stream.commands.definitions import checked_file
 from stream.commands.parameter_types import Share
+from stream.commands.redis_options import redis_option, redis_prefix_option
 
 if TYPE_CHECKING:
     from stream.dashboard.catalogue import Catalogue
 
 #: Shorter ones can be guessed.
 _TOKEN_MIN = 16
-
-
-class RedisUrl(click.ParamType):
-    """Where a Redis server is, as its clients write it."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from redis.asyncio.connection import parse_url
-
-        try:
-            parse_url(value)
-        except ValueError as error:
-            self.fail(f"{value!r} is not an address such as redis://127.0.0.1:6379/0: {error}", param, ctx)
-        return str(value)
 
 
 class TimeZone(click.ParamType):
@@ -53,25 +39,8 @@ class TimeZone(click.ParamType):
 @click.command()
 @click.argument("definitions", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @broker_option
-@click.option(
-    "--redis",
-    type=RedisUrl(),
-    metavar="URL",
-    default="redis://127.0.0.1:6379/0",
-    show_default=True,
-    envvar="SEGSTREAM_REDIS",
-    show_envvar=True,
-    help="The Redis that `segstream sink redis` fills.",
-)
-@click.option(
-    "--redis-prefix",
-    metavar="TEXT",
-    default="segstream:",
-    show_default=True,
-    envvar="SEGSTREAM_REDIS_PREFIX",
-    show_envvar=True,
-    help="What the sink's keys begin with.",
-)
+@redis_option
+@redis_prefix_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
@@ -136,7 +105,7 @@ def dashboard(
     *,
     definitions: Path | None,
     broker: str,
-    redis: str,
+    redis_url: str,
     redis_prefix: str,
     port: int,
     host: str,
@@ -170,7 +139,7 @@ def dashboard(
     logging.getLogger("stream").setLevel(logging.INFO)
     options = Options(
         broker=broker,
-        redis=redis,
+        redis=redis_url,
         prefix=redis_prefix,
         port=port,
         access=Access(token, host, allow_host),

@@ -63,6 +63,7 @@ class Streams:
         self._viewers: set[Viewer] = set()
         self._somebody_looks = asyncio.Event()
         self._counts: bytes | None = None
+        self._moved: Json = {}
         self._is_stopping = False
 
     @property
@@ -107,8 +108,9 @@ class Streams:
                 self._counts, place = None, None
                 await self._somebody_looks.wait()
             try:
-                self._tell_counts(await self._answers.counts())
+                counts = await self._answers.counts()
                 place, changes = await self._answers.feed(place)
+                self._tell_counts(counts)
                 for change in changes[-_CHANGES_A_POLL:]:
                     self._tell("change", msgspec.json.encode(change))
             except RefusedError as refusal:
@@ -120,10 +122,12 @@ class Streams:
             await asyncio.sleep(_POLL_S)
 
     def _tell_counts(self, counts: Json) -> None:
-        data = msgspec.json.encode(counts)
-        if data != self._counts:
-            self._counts = data
-            self._tell("counts", data)
+        # How far the clock is behind changes by itself, and nothing has moved.
+        moved = {name: value for name, value in counts.items() if name != "behind_s"}
+        if self._counts is None or moved != self._moved:
+            self._moved = moved
+            self._counts = msgspec.json.encode(counts)
+            self._tell("counts", self._counts)
 
     def _tell(self, event: str, data: bytes) -> None:
         for viewer in self._viewers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -36,13 +37,18 @@ _SPEED = 60
 _NO_PREVIEW: Json = {"segments": None, "workers": 0, "partitions": [], "took_ms": None, "preview_error": None}
 
 
+@functools.cache
+def _segments() -> dict[str, Segment]:
+    return {segment.name: segment for segment in load(_FILE.read_bytes(), _FILE.name).segments}
+
+
 class FakeAnswers(Answers):
     """A shop whose segments swell and shrink with the time of day."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
         self._started = time.time()
-        self._segments = {segment.name: segment for segment in load(_FILE.read_bytes(), _FILE.name).segments}
+        self._segments = _segments()
         self._sizes = {name: self._random.randint(20, 4_000) for name in self._segments}
         self._sizes["do_not_email"] = 0
         self._held_out = {name: int(self._sizes[name] * one.holdout) for name, one in self._segments.items()}
