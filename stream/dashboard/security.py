@@ -18,7 +18,7 @@ CONTENT_SECURITY_POLICY = (
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # With no referrer at all a browser says of our own forms, too, that they come from nowhere.
+    # With no-referrer, browsers would send our own forms with `Origin: null`.
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
