@@ -61,6 +61,7 @@ class TimeZone(click.ParamType):
 @click.option(
     "--token",
     metavar="TEXT",
+    hide_input=True,
     envvar="SEGSTREAM_TOKEN",
     show_envvar=True,
     help="Who asks must know it. Default: nobody has to know anything.",
