@@ -75,7 +75,12 @@ class TimeZone(click.ParamType):
     help="A file that holds the token.",
 )
 @click.option(
-    "--open", "is_open", is_flag=True, show_envvar=True, help="Let others than this machine ask without token."
+    "--open",
+    "is_open",
+    is_flag=True,
+    envvar="SEGSTREAM_DASHBOARD_OPEN",
+    show_envvar=True,
+    help="Let others than this machine ask without token.",
 )
 @click.option(
     "--allow-host",
