@@ -19,25 +19,27 @@ _NEVER = Literal(value=False, type=Type.BOOLEAN)
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The segments of a definitions file by name; none where there is no file."""
+    """The segments of a definitions file by name; none where there is no file. ``written`` is its text."""
 
     segments: Mapping[str, Segment]
     sources: Mapping[str, str]
     words: Words
     zone: ZoneInfo
     definitions: str | None
+    written: str | None
 
     @classmethod
     def of(cls, definitions: Definitions | None, written: str, zone: ZoneInfo) -> Catalogue:
-        """``written`` is the text of the file."""
+        """``definitions`` are what ``written`` means."""
         if definitions is None:
-            return cls({}, {}, Words(Definitions(()), zone), zone, None)
+            return cls({}, {}, Words(Definitions(()), zone), zone, None, None)
         return cls(
             {segment.name: segment for segment in definitions.segments},
             sources(written),
             Words(definitions, zone),
             zone,
             definitions_hash(definitions),
+            written,
         )
 
     def segment(self, name: str) -> Segment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from importlib import resources
@@ -20,7 +21,8 @@ from stream.sinks.redis.reading import Client, Flow, RedisReader
 
 #: Who waits for a page longer than that goes away.
 _ANSWERED_WITHIN_S = 3.0
-_CONNECTIONS_MAX = 64
+#: Customers are looked up over so many connections; what waits for one costs the server nothing.
+_LOOKUPS_AT_ONCE = 64
 _UNITS_AT_ONCE = 60
 _FLOWS = resources.files(__package__).joinpath("flows.lua").read_text(encoding="utf-8")
 
@@ -29,20 +31,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def connect(url: str) -> Client:
-    """A client that tries once more where a connection has broken, and then says so.
-
-    Who finds all its connections busy waits a moment for one: the server is not asked for more at once than it likes.
-    """
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    """A client that tries once more where a connection has broken, and then says so."""
+    return redis.asyncio.Redis.from_url(
         url,
-        max_connections=_CONNECTIONS_MAX,
-        timeout=_ANSWERED_WITHIN_S,
         decode_responses=True,
         socket_timeout=_ANSWERED_WITHIN_S,
         socket_connect_timeout=_ANSWERED_WITHIN_S,
         retry=Retry(NoBackoff(), 1),
     )
-    return redis.asyncio.Redis.from_pool(pool)
 
 
 @contextlib.contextmanager
@@ -66,6 +62,7 @@ class Memory:
         self._client = client
         self._customer_prefix = self.reader.keys.customer("")
         self._shown = shown
+        self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._flows = client.register_script(_FLOWS)
 
     def refusing(self) -> contextlib.AbstractContextManager[None]:
@@ -74,7 +71,8 @@ class Memory:
     async def lookup(self, customer: str, *, with_holdout: bool) -> bytes:
         """A customer's segments as JSON, by one question to Redis. Raises ``RefusedError`` for one who is not known."""
         with self.refusing():
-            found: dict[str, str] = await cast("Any", self._client.hgetall(self._customer_prefix + customer))
+            async with self._lookups:
+                found: dict[str, str] = await cast("Any", self._client.hgetall(self._customer_prefix + customer))
         if not found or "erased" in found:
             raise RefusedError(404, "unknown_customer", "nothing is known of such a customer")
         segments = {}

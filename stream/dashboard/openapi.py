@@ -299,7 +299,7 @@ DOCUMENT: Schema = {
     "info": {
         "title": "segstream",
         "version": __version__,
-        "description": "Who is in which segment, since when, and why. It changes nothing. Instants are RFC 3339 in UTC.",
+        "description": "Who is in which segment, since when, and why. It changes nothing. Instants are in UTC.",
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     },
     "paths": {

@@ -17,7 +17,7 @@ from stream.dashboard.refusals import RefusedError
 from stream.dashboard.sizes import Sizes
 from stream.instants import format_instant, parse_instant
 from stream.kafka.workers import Announcement, FollowedWorkers
-from stream.language.checker import Checked, check
+from stream.language.drafts import check_draft
 
 #: Of the feed so many are read at once for those who look on.
 _FED = 50
@@ -170,7 +170,7 @@ class Shop(Answers):
         return told
 
     async def draft(self, text: bytes) -> Json:
-        checked = check_draft(text)
+        checked = check_draft(text, "draft", self._catalogue.written)
         answer: Json = {
             "problems": [
                 {"line": one.line, "column": one.column, "severity": one.severity, "message": one.message}
@@ -196,11 +196,6 @@ class Shop(Answers):
             "took_ms": max(one["took_ms"] for one in previews),
             "preview_error": "; ".join(wrong) or None,
         }
-
-
-def check_draft(text: bytes) -> Checked:
-    """What is wrong with a draft, as `segstream check` says it."""
-    return check(text, "draft")
 
 
 def _place(entry: str) -> tuple[int, int]:

@@ -63,6 +63,7 @@ class Streams:
         self._viewers: set[Viewer] = set()
         self._somebody_looks = asyncio.Event()
         self._counts: bytes | None = None
+        self._trouble: bytes | None = None
         self._moved: Json = {}
         self._is_stopping = False
 
@@ -87,6 +88,8 @@ class Streams:
         viewer = Viewer()
         if self._counts is not None:
             viewer.tell("counts", self._counts)
+        if self._trouble is not None:
+            viewer.tell("trouble", self._trouble)
         self._viewers.add(viewer)
         self._somebody_looks.set()
         try:
@@ -105,7 +108,7 @@ class Streams:
         while True:
             if not self._viewers:
                 self._somebody_looks.clear()
-                self._counts, place = None, None
+                self._counts, self._trouble, place = None, None, None
                 await self._somebody_looks.wait()
             try:
                 counts = await self._answers.counts()
@@ -115,8 +118,7 @@ class Streams:
                     self._tell("change", msgspec.json.encode(change))
             except RefusedError as refusal:
                 # Whoever looks has to know that what is shown stands still.
-                self._counts = None
-                self._tell("trouble", msgspec.json.encode({"error": refusal.code, "message": str(refusal)}))
+                self._tell_trouble(msgspec.json.encode({"error": refusal.code, "message": str(refusal)}))
             except Exception:  # noqa: BLE001 (whoever looks on goes on looking)
                 _log.exception("the stream of counts goes on after this")
             await asyncio.sleep(_POLL_S)
@@ -125,9 +127,14 @@ class Streams:
         # How far the clock is behind changes by itself, and nothing has moved.
         moved = {name: value for name, value in counts.items() if name != "behind_s"}
         if self._counts is None or moved != self._moved:
-            self._moved = moved
+            self._moved, self._trouble = moved, None
             self._counts = msgspec.json.encode(counts)
             self._tell("counts", self._counts)
+
+    def _tell_trouble(self, trouble: bytes) -> None:
+        if trouble != self._trouble:
+            self._counts, self._trouble = None, trouble
+            self._tell("trouble", trouble)
 
     def _tell(self, event: str, data: bytes) -> None:
         for viewer in self._viewers:

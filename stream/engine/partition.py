@@ -217,10 +217,14 @@ class Partition:
         """How the customer stands to each segment, and why, when `portrait` is taken; None: not known."""
         return self._portraitist.standings(customer, self.stream_ms)
 
-    def members(self) -> dict[str, int]:
-        """How many customers are members of each segment now."""
+    def is_held_out(self, segment: int, customer: str) -> bool:
+        """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
+        return self._writer.held_out(segment, customer)
+
+    def members(self, rows: Ints | None = None) -> dict[str, int]:
+        """How many customers (those of ``rows``, or all) are members of each segment now."""
         counts = {}
-        rows = self.profiles.every_row()
+        rows = self.profiles.every_row() if rows is None else rows
         for segment, entry in zip(self.plan.definitions.segments, self.plan.segments, strict=True):
             state = self.profiles.column(int(entry[op.S_STATE]), rows)
             counts[segment.name] = int(np.count_nonzero((state >= 0) & (state & 1 == 1)))

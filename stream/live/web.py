@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Web:
     """The server of one worker: its probes, with further ``checks``, and ``routes``, further paths (GET only).
 
-    ``port`` 0 takes a free one; ``url`` says which, once it has started.
+    ``port`` 0 takes a free one; ``url`` says which, once it has started. ``posts`` are further paths for POST.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Web:
         host: str = DEFAULT_HOST,
         checks: Mapping[str, Check] | None = None,
         routes: Iterable[tuple[str, Handler]] = (),
+        posts: Iterable[tuple[str, Handler]] = (),
     ) -> None:
         self._status = status
         own: dict[str, Check] = {
@@ -41,6 +42,7 @@ class Web:
         )
         app = web.Application()
         app.add_routes([*probes.routes(), *(web.get(path, handler) for path, handler in routes)])
+        app.add_routes([web.post(path, handler) for path, handler in posts])
         self.app = app
         self._server = WebServer(app, port, host=host)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ API = ["/v1/segments", "/v1/customers/c1", "/v1/customers/c1/segments", "/v1/str
 
 
 @pytest.fixture
-def static(tmp_path: Path) -> Iterator[Path]:
+def static(tmp_path: Path) -> Path:
     (tmp_path / "index.html").write_text("<!doctype html><title>shell</title>")
     (tmp_path / "app.js").write_text("1;")
     return tmp_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -205,7 +206,7 @@ def test_a_segments_history(filled: RedisServer, hours: int, count: int, step_ms
             assert points[-1]["at"] == format_instant(NOW_MS)
             assert points[-2]["at"] == format_instant(NOW_MS // step_ms * step_ms)
             assert points[-1]["members"] == STEADY + 8 - 4 + len(IDS) + 1
-            for before, after in zip(points, points[1:], strict=False):
+            for before, after in itertools.pairwise(points):
                 assert after["members"] == before["members"] + after["entered"] - after["exited"]
             entered = 8 + len(IDS) + 1 + (STEADY if hours == 2160 else 0)
             assert sum(point["entered"] for point in points) == entered

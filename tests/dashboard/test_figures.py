@@ -103,7 +103,7 @@ def test_an_answer_is_kept_for_a_while_and_made_once_for_all_who_wait() -> None:
 
     async def ask() -> None:
         kept: Kept[str, int] = Kept(make, 5, at_most=2, now=lambda: now[0])
-        assert await asyncio.gather(kept.get("a"), kept.get("a"), kept.get("a")) == [1, 1, 1]
+        assert list(await asyncio.gather(kept.get("a"), kept.get("a"), kept.get("a"))) == [1, 1, 1]
         now[0] = 5
         assert await kept.get("a") == 1
         now[0] = 5.1

@@ -295,7 +295,6 @@ def test_times_are_told_in_the_shops_zone() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_random_definitions_have_words(seed: int) -> None:
     """Whatever the language allows can be said; twice turned it is the same."""
-    case = random_case(Random(seed))
     definitions = load(json.dumps(random_case(Random(seed))[0]), "x")
     words = Words(definitions, BERLIN)
     for one in definitions.segments:
