@@ -61,6 +61,7 @@ class TimeZone(click.ParamType):
 @click.option(
     "--token",
     metavar="TEXT",
+    hide_input=True,
     envvar="SEGSTREAM_TOKEN",
     show_envvar=True,
     help="Who asks must know it. Default: nobody has to know anything.",
@@ -74,7 +75,12 @@ class TimeZone(click.ParamType):
     help="A file that holds the token.",
 )
 @click.option(
-    "--open", "is_open", is_flag=True, show_envvar=True, help="Let others than this machine ask without token."
+    "--open",
+    "is_open",
+    is_flag=True,
+    envvar="SEGSTREAM_DASHBOARD_OPEN",
+    show_envvar=True,
+    help="Let others than this machine ask without token.",
 )
 @click.option(
     "--allow-host",

@@ -24,6 +24,8 @@ _ANSWER_BYTES_MAX = 8 << 20
 #: So many workers are asked for a customer, one after the other, until one answers.
 _TRIED = 3
 _SAMPLE = 20
+#: What of a segment's preview is added up over the workers.
+_ADDED = ("members", "held_out", "eligible", "of")
 
 Present = Callable[[], Sequence[Announcement]]
 
@@ -135,16 +137,15 @@ def _origin(url: str) -> str:
 
 
 def added_up(previews: Sequence[Json]) -> list[Json]:
-    """The segments of a draft over all workers."""
+    """The segments of a draft over all workers. ``before`` is null for a name that is new."""
     found: dict[str, Json] = {}
     for preview in previews:
         for one in preview["segments"]:
-            into = found.setdefault(
-                one["name"],
-                {"name": one["name"], "members": 0, "held_out": 0, "of": 0, "sample": [], "without_history": []},
-            )
-            for name in ("members", "held_out", "of"):
+            into = found.setdefault(one["name"], {**one, **dict.fromkeys(_ADDED, 0), "before": None, "sample": []})
+            for name in _ADDED:
                 into[name] += one[name]
+            if one["before"] is not None:
+                into["before"] = (into["before"] or 0) + one["before"]
             into["sample"] = (into["sample"] + one["sample"])[:_SAMPLE]
             into["without_history"] = sorted({*into["without_history"], *one["without_history"]})
     return list(found.values())

@@ -228,6 +228,8 @@ _SCHEMAS: dict[str, Schema] = {
                         name=_NAME,
                         members=_COUNT,
                         held_out=_COUNT,
+                        eligible={**_COUNT, "description": "Who would enter when `for` or `cooldown` is over."},
+                        before={**_or_null(_COUNT), "description": "Members now; null for a name that is new."},
                         of=_COUNT,
                         sample=_list(_TEXT, maxItems=20),
                         without_history=_list(_TEXT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
@@ -17,10 +18,12 @@ from stream.dashboard.refusals import RefusedError
 from stream.dashboard.sizes import Sizes
 from stream.instants import format_instant, parse_instant
 from stream.kafka.workers import Announcement, FollowedWorkers
-from stream.language.drafts import check_draft
+from stream.live.draft_process import DraftTooLargeError, checked_apart
 
 #: Of the feed so many are read at once for those who look on.
 _FED = 50
+#: A check is a process of its own.
+_DRAFTS_AT_ONCE = 2
 
 
 class Shop(Answers):
@@ -40,6 +43,7 @@ class Shop(Answers):
         self._workers = workers
         self._crew = crew
         self._broker = broker
+        self._drafts = asyncio.Semaphore(_DRAFTS_AT_ONCE)
         self._sizes = Sizes(memory, catalogue, moved_share, self._stream_ms, self._customers)
 
     # --- what workers tell ---
@@ -170,7 +174,12 @@ class Shop(Answers):
         return told
 
     async def draft(self, text: bytes) -> Json:
-        checked = check_draft(text, "draft", self._catalogue.written)
+        written = self._catalogue.written
+        try:
+            async with self._drafts:
+                checked = await checked_apart(text, None if written is None else written.encode())
+        except DraftTooLargeError as error:
+            raise RefusedError(422, "too_large", str(error)) from error
         answer: Json = {
             "problems": [
                 {"line": one.line, "column": one.column, "severity": one.severity, "message": one.message}
@@ -194,8 +203,14 @@ class Shop(Answers):
             "partitions": sorted(part for one in previews for part in one["partitions"]),
             "workers": len(previews),
             "took_ms": max(one["took_ms"] for one in previews),
-            "preview_error": "; ".join(wrong) or None,
+            "preview_error": "; ".join([*wrong, *_missing(previews)]) or None,
         }
+
+
+def _missing(previews: Iterable[Json]) -> list[str]:
+    """Partitions that workers could not look at, and why."""
+    missing = [one for preview in previews for one in preview.get("missing", ())]
+    return [f"partition {one['partition']}: {one['reason']}" for one in missing]
 
 
 def _place(entry: str) -> tuple[int, int]:

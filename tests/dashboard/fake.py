@@ -23,7 +23,8 @@ from stream.dashboard.app import STATIC, Access, make_app
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
 from stream.language.canonical import text
-from stream.language.checker import check, load
+from stream.language.checker import load
+from stream.language.drafts import check_draft
 from stream.language.tree import Segment
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -475,7 +476,7 @@ class FakeAnswers(Answers):
         return latest, [change for number, change in self._feed if number > int(after)]
 
     async def draft(self, text: bytes) -> Json:
-        checked = check(text, "draft")
+        checked = check_draft(text, "draft", _FILE.read_bytes())
         problems = [
             {"line": one.line, "column": one.column, "severity": one.severity, "message": one.message}
             for one in checked.problems
@@ -490,11 +491,14 @@ class FakeAnswers(Answers):
                 "name": segment.name,
                 "members": 1_234,
                 "held_out": int(1_234 * segment.holdout),
+                "eligible": 12 if segment.for_ms else 0,
+                "before": self._sizes.get(segment.name),
                 "of": 20_000,
                 "sample": list(CUSTOMERS),
                 "without_history": ['count(click where action == "new", 7d)'] if "new" in segment.name else [],
             }
             for segment in checked.definitions.segments
+            if segment.name in checked.names
         ]
         found = {"segments": segments, "workers": 2, "partitions": list(range(8)), "took_ms": 41}
         return {**_NO_PREVIEW, "problems": problems, **found}
