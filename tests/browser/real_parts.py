@@ -33,11 +33,18 @@ class Part:
     def has_said(self, pattern: str) -> re.Match[str]:
         """Waits for what it says."""
         deadline = time.monotonic() + _WITHIN_S
-        while (found := re.search(pattern, said := self._log.read_text(encoding="utf-8"))) is None:
-            assert self._process.poll() is None, f"it has ended:\n{said}"
-            assert time.monotonic() < deadline, f"it does not say {pattern!r}, but:\n{said}"
+        while (found := re.search(pattern, self._says())) is None:
+            self.check()
+            assert time.monotonic() < deadline, f"it does not say {pattern!r}, but:\n{self._says()}"
             time.sleep(0.05)
         return found
+
+    def check(self) -> None:
+        """Fails when it has ended."""
+        assert self._process.poll() is None, f"{self._log.stem} has ended:\n{self._says()}"
+
+    def _says(self) -> str:
+        return self._log.read_text(encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -50,14 +57,17 @@ class Part:
 class RealParts:
     """What a test does with them: produce events, and look at the pages."""
 
-    def __init__(self, broker: str, url: str, folder: Path) -> None:
+    def __init__(self, broker: str, url: str, folder: Path, parts: Sequence[Part]) -> None:
         self.url = url
+        self._parts = parts
         self._broker = broker
         self._folder = folder
         self._produced = 0
 
     def produce(self, customers: Sequence[str], **fields: Any) -> None:
         """A click of each of them."""
+        for part in self._parts:
+            part.check()
         lines = []
         for customer in customers:
             self._produced += 1
@@ -80,9 +90,13 @@ def real_parts(definitions: Path, folder: Path) -> Iterator[RealParts]:
         made = run("topics", "create", "--broker", broker, "--partitions", str(PARTITIONS))
         assert made.returncode == 0, made.stderr
         worker = ("worker", str(definitions), "--broker", broker, "--port", "0", "--clock", "event")
-        stack.enter_context(Part(folder / "worker.log", *worker))
-        stack.enter_context(Part(folder / "sink.log", "sink", "redis", "--broker", broker, "--redis", redis))
+        sink = ("sink", "redis", "--broker", broker, "--redis", redis)
+        parts = [
+            stack.enter_context(Part(folder / "worker.log", *worker)),
+            stack.enter_context(Part(folder / "sink.log", *sink)),
+        ]
         shown = ("dashboard", str(definitions), "--broker", broker, "--redis", redis, "--port", "0")
         dashboard = stack.enter_context(Part(folder / "dashboard.log", *shown, "--time-zone", "Europe/Berlin"))
+        parts[0].has_said(r"partitions: \d")
         url = dashboard.has_said(r"the dashboard is at (http://\S+)")[1]
-        yield RealParts(broker, url.rstrip("/"), folder)
+        yield RealParts(broker, url.rstrip("/"), folder, [*parts, dashboard])

@@ -25,7 +25,9 @@ segments:
 DRAFT = """version: 1
 segments:
   trial:
-    enter: count(click where action == "add_to_cart") >= 1
+    enter: exists(last(click where action == "add_to_cart"))
+  without_history:
+    enter: count(click where action == "add_to_cart", 7d) >= 1
 """
 
 
@@ -75,7 +77,8 @@ def test_what_is_produced_is_on_the_page(parts: RealParts, page: Page):
     page.get_by_role("link", name="Draft").click()
     page.locator("#source").fill(DRAFT)
     page.get_by_role("button", name="Check and count").click()
-    expect(page.locator("[data-preview=trial] .preview-count")).to_have_text("66")
+    expect(page.locator("[data-preview=trial] .preview-count")).to_have_text("66", timeout=30_000)
+    expect(page.locator("[data-preview=without_history]")).to_contain_text("Counted from nothing")
 
     page.get_by_role("link", name="Pipeline").click()
     expect(page.get_by_role("table", name=re.compile("^Partitions of")).locator("tbody tr")).to_have_count(2)
