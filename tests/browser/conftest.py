@@ -18,7 +18,8 @@ WIDE = (1440, 900)
 _WITHIN_MS = 10_000
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, its event loop is the thread's, and nobody else can run one there.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = find_chromium()
     if path is None:

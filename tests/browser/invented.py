@@ -21,6 +21,10 @@ class StillAnswers(FakeAnswers):
 
     behind_s = 0.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_followed = threading.Event()
+
     def _catch_up(self) -> None:
         pass
 
@@ -31,13 +35,23 @@ class StillAnswers(FakeAnswers):
         return self._sizes[name]
 
     def tell(self, customer: str, segment: str, *, entered: bool = True, words: str | None = None) -> Json:
-        """One change, as if it had just happened."""
+        """One change that has just happened, once somebody follows the changes: earlier ones are not told."""
+        assert self._is_followed.wait(_WITHIN_S), "nobody follows the changes"
+        return self.remember(customer, segment, entered=entered, words=words)
+
+    def remember(self, customer: str, segment: str, *, entered: bool = True, words: str | None = None) -> Json:
+        """A change among the latest ones."""
         self._sequence += 1
         change = self._change(segment, self._now_ms(), self._sequence, entered, customer)
         if words is not None:
             change = {**change, "words": words}
         self._feed.append((self._sequence, change))
         return change
+
+    async def feed(self, after: str | None) -> tuple[str | None, list[Json]]:
+        if after is not None:
+            self._is_followed.set()
+        return await super().feed(after)
 
     async def segments(self) -> Json:
         return {**await super().segments(), "behind_s": self.behind_s}
