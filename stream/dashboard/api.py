@@ -12,6 +12,7 @@ from aiohttp import web
 
 from stream.dashboard.answers import Answers, Json, Member
 from stream.dashboard.login import Login
+from stream.dashboard.openapi import DOCUMENT
 from stream.dashboard.refusals import RefusedError
 from stream.dashboard.security import check_origin
 from stream.dashboard.streams import Streams
@@ -53,7 +54,11 @@ class Api:
             web.get("/v1/changes", self._changes),
             web.get("/v1/stream", self._streams.serve),
             web.post("/v1/drafts", self._draft),
+            web.get("/v1/openapi.json", self._document),
         ]
+
+    async def _document(self, _: web.Request) -> web.Response:
+        return _json(DOCUMENT)
 
     async def _settings(self, _: web.Request) -> web.Response:
         return _json({**await self._answers.settings(), "login": self._login.is_needed})

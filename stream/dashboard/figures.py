@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stream.dashboard.words.amounts import number
@@ -12,8 +12,6 @@ from stream.language.tree import Segment
 from stream.sinks.redis.keys import CAUSES, HOUR_MS
 from stream.sinks.redis.reading import Flow
 
-WEEK_HOURS = 168
-SPARKLINE_HOURS = 24
 #: Below that many members a share of change says nothing.
 _MOVED_MIN = 20
 
@@ -94,8 +92,3 @@ def alerts(
     if segment.review_by is not None and today > datetime.date.fromisoformat(segment.review_by):
         found.append(("review_due", f"it was to be reviewed by {segment.review_by}"))
     return [{"kind": kind, "message": message.replace("%", " %")} for kind, message in found]
-
-
-def latest(last: int, count: int) -> Sequence[int]:
-    """The numbers of so many minutes or hours, up to ``last``."""
-    return range(last - count + 1, last + 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from importlib import resources
 from typing import Any, cast
 
 import msgspec
@@ -14,12 +15,14 @@ from redis.exceptions import RedisError, ResponseError
 
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
-from stream.sinks.redis.keys import CAUSES, DEFAULT_PREFIX, DIRECTIONS, HOUR_MS, MINUTE_MS, flow_field
+from stream.sinks.redis.keys import DEFAULT_PREFIX, HOUR_MS, MINUTE_MS
 from stream.sinks.redis.reading import Client, Flow, RedisReader
 
 #: Who waits for a page longer than that goes away.
 _ANSWERED_WITHIN_S = 3.0
 _CONNECTIONS_MAX = 64
+_UNITS_AT_ONCE = 60
+_FLOWS = resources.files(__package__).joinpath("flows.lua").read_text(encoding="utf-8")
 
 _HOLDOUT = "|h"
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +66,7 @@ class Memory:
         self._client = client
         self._customer_prefix = self.reader.keys.customer("")
         self._shown = shown
+        self._flows = client.register_script(_FLOWS)
 
     def refusing(self) -> contextlib.AbstractContextManager[None]:
         return refusing(self._shown)
@@ -83,17 +87,20 @@ class Memory:
                 segments[name[1:]] = {"since": format_instant(since_ms), "holdout": holdout}
         return _encode({"customer_id": customer, "sequence": int(found["sequence"]), "segments": segments})
 
-    async def flows(self, segment: str, unit_ms: int, numbers: Sequence[int]) -> list[Flow]:
-        """What flowed in these minutes or hours: far less than all of them, which stand in one key."""
+    async def flows(self, segment: str, unit_ms: int, first: int, last: int) -> list[Flow]:
+        """What flowed in the minutes or hours from number ``first`` to ``last``. Raises ``RefusedError``."""
         keys = self.reader.keys
         key = {MINUTE_MS: keys.minutes, HOUR_MS: keys.hours}[unit_ms](segment)
-        asked = [(number, cause, way) for number in numbers for cause in CAUSES for way in DIRECTIONS]
-        found = await cast("Any", self._client.hmget(key, [flow_field(*one) for one in asked]))
-        return [
-            Flow(number * unit_ms, cause, way, int(text))
-            for (number, cause, way), text in zip(asked, found, strict=True)
-            if text is not None
-        ]
+        flows: list[Flow] = []
+        # In pieces: while a script runs nobody else is answered.
+        for begin in range(first, last + 1, _UNITS_AT_ONCE):
+            end = min(last, begin + _UNITS_AT_ONCE - 1)
+            with self.refusing():
+                text = str(await self._flows(keys=[key], args=[begin, end]))
+            for field in text.split():
+                number, cause, direction, count = field.split(":")
+                flows.append(Flow(int(number) * unit_ms, cause, direction, int(count)))
+        return flows
 
     async def server(self) -> dict[str, Any]:
         """Of Redis itself: its version, and the memory it takes in bytes."""

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from stream.dashboard.app import Access, make_app
 from stream.dashboard.broker import BrokerLook
@@ -21,6 +20,7 @@ from stream.kafka.defaults import BROKER
 from stream.kafka.workers import FollowedWorkers
 from stream.probes import Probes
 from stream.sinks.redis.keys import DEFAULT_PREFIX
+from stream.sinks.redis.server import shown
 from stream.web_server import WebServer
 
 DEFAULT_PORT = 8080
@@ -60,7 +60,7 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
     """Serves while it is entered; gives the address."""
     client = connect(options.redis)
     try:
-        memory = Memory(client, shown_url(options.redis), options.prefix)
+        memory = Memory(client, shown(options.redis), options.prefix)
         async with (
             FollowedWorkers(options.broker) as workers,
             BrokerLook(options.broker) as broker,
@@ -79,13 +79,3 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
                 await server.stop()
     finally:
         await client.aclose()
-
-
-def shown_url(url: str) -> str:
-    """A server's address without user and password.
-
-    >>> shown_url("redis://:secret@10.0.0.5:6379/0")
-    'redis://10.0.0.5:6379/0'
-    """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

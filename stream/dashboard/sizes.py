@@ -21,7 +21,9 @@ from stream.sinks.redis.reading import Member as StoredMember
 _COUNTS_S, _MINUTES_S, _HOURS_S = 0.4, 5.0, 60.0
 #: The overlap is one key for all pairs of segments.
 _OVERLAP_S = 5.0
-_WEEK_MS = 7 * DAY_MS
+WEEK_HOURS = 168
+_WEEK_MS = WEEK_HOURS * HOUR_MS
+_SPARKLINE_HOURS = 24
 #: The steps of the curves that are drawn, by the hours they show.
 _STEPS_MS = {24: 15 * MINUTE_MS, 168: HOUR_MS, 2_160: 6 * HOUR_MS}
 
@@ -54,9 +56,8 @@ class Sizes:
         self._stream_ms = stream_ms
         self._customers = customers
         self._now: Kept[str, Now] = Kept(self._ask_now, _COUNTS_S)
-        self._minutes: Kept[tuple[str, int], list[Flow]] = Kept(self._ask_minutes, _MINUTES_S, 3_000)
-        self._hours: Kept[tuple[str, int], list[Flow]] = Kept(self._ask_hours, _HOURS_S, 3_000)
-        self._all: Kept[tuple[str, str], list[Flow]] = Kept(self._ask_all, _MINUTES_S, 20)
+        self._recent: Kept[tuple[str, int, int, int], list[Flow]] = Kept(self._ask_flows, _MINUTES_S, 3_000)
+        self._past: Kept[tuple[str, int, int, int], list[Flow]] = Kept(self._ask_flows, _HOURS_S, 3_000)
         self._overlap: Kept[str, dict[tuple[str, str], int]] = Kept(self._ask_overlap, _OVERLAP_S)
 
     # --- what is asked of Redis ---
@@ -77,20 +78,20 @@ class Sizes:
         clocks = [clock for clock in (meta.at_ms, self._stream_ms()) if clock is not None]
         return Now(int(time.time() * 1_000), meta, counts, max(clocks, default=None))
 
-    async def _ask_minutes(self, key: tuple[str, int]) -> list[Flow]:
-        name, minute = key
-        with self._memory.refusing():
-            return await self._memory.flows(name, MINUTE_MS, figures.latest(minute, 60))
+    async def _ask_flows(self, asked: tuple[str, int, int, int]) -> list[Flow]:
+        return await self._memory.flows(*asked)
 
-    async def _ask_hours(self, key: tuple[str, int]) -> list[Flow]:
-        name, hour = key
-        with self._memory.refusing():
-            return await self._memory.flows(name, HOUR_MS, figures.latest(hour - 1, figures.WEEK_HOURS))
+    async def _last_hour(self, name: str, clock_ms: int) -> list[Flow]:
+        """By the minute, the one that the clock is in among them."""
+        minute = clock_ms // MINUTE_MS
+        return await self._recent.get((name, MINUTE_MS, minute - 59, minute))
 
-    async def _ask_all(self, key: tuple[str, str]) -> list[Flow]:
-        name, unit = key
-        with self._memory.refusing():
-            return await self._memory.reader.flows(name, "minutes" if unit == "minutes" else "hours")
+    async def _last_hours(self, name: str, clock_ms: int) -> list[Flow]:
+        """By the hour, a week back. Past hours may be a minute old; the present one is made of its minutes."""
+        hour = clock_ms // HOUR_MS
+        past = await self._past.get((name, HOUR_MS, hour - WEEK_HOURS, hour - 1))
+        recent = await self._last_hour(name, clock_ms)
+        return [*past, *(flow for flow in recent if flow.start_ms >= hour * HOUR_MS)]
 
     async def _ask_overlap(self, _: str) -> dict[tuple[str, str], int]:
         with self._memory.refusing():
@@ -118,14 +119,15 @@ class Sizes:
         """``GET /v1/segments/NAME``."""
         now = await self._found(name)
         summary = await self._summary(name, now)
-        day = await self._all.get((name, "minutes"))
+        clock_ms = now.clock_ms or 0
+        day = await self._last_hours(name, clock_ms)
         with self._memory.refusing():
             stays = await self._memory.reader.stays(name)
         stay_s = median_stay(stays)
         return {
             **summary,
             **self._catalogue.conditions(name),
-            "causes": figures.by_cause(day, (now.clock_ms or 0) - DAY_MS),
+            "causes": figures.by_cause(day, clock_ms - DAY_MS),
             "median_stay_s": None if stay_s is None else round(stay_s),
             "overlap": await self._overlaps(name, now),
         }
@@ -136,8 +138,11 @@ class Sizes:
         if now.clock_ms is None:
             return {"points": []}
         step_ms = _STEPS_MS[hours]
-        flows = await self._all.get((name, "minutes" if step_ms < HOUR_MS else "hours"))
-        points = figures.curve(now.counts[name].members, now.clock_ms, flows, step_ms, hours * HOUR_MS // step_ms)
+        unit_ms = HOUR_MS if step_ms >= HOUR_MS else MINUTE_MS
+        count = hours * HOUR_MS // step_ms
+        first = (now.clock_ms // step_ms - count + 1) * step_ms // unit_ms
+        flows = await self._recent.get((name, unit_ms, first, now.clock_ms // unit_ms))
+        points = figures.curve(now.counts[name].members, now.clock_ms, flows, step_ms, count)
         known_from = now.meta.history_from_ms or 0
         return {
             "points": [
@@ -183,11 +188,9 @@ class Sizes:
     async def _summary(self, name: str, now: Now) -> Json:
         segment, count, customers = self._catalogue.segment(name), now.counts[name], self._customers()
         clock_ms, members = now.clock_ms or 0, count.members
-        minutes = await self._minutes.get((name, clock_ms // MINUTE_MS))
-        # Past hours may be a minute old; the present one is made of its minutes.
-        past = await self._hours.get((name, clock_ms // HOUR_MS))
-        hours = [*past, *(flow for flow in minutes if flow.start_ms >= clock_ms // HOUR_MS * HOUR_MS)]
-        points = figures.curve(members, clock_ms, hours, HOUR_MS, figures.SPARKLINE_HOURS)
+        minutes = await self._last_hour(name, clock_ms)
+        hours = await self._last_hours(name, clock_ms)
+        points = figures.curve(members, clock_ms, hours, HOUR_MS, _SPARKLINE_HOURS)
         is_known = figures.knows(now.meta.history_from_ms, clock_ms - DAY_MS)
         day_ago = figures.size_before(members, clock_ms, hours, DAY_MS) if is_known else None
         is_known = figures.knows(now.meta.history_from_ms, clock_ms - _WEEK_MS)

@@ -17,6 +17,7 @@ from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
+from stream.engine.standing import Standing
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import NO_COLUMNS, Columns
 from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
@@ -212,10 +213,18 @@ class Partition:
         """
         return self._portraitist.portrait(customer, self.stream_ms)
 
-    def members(self) -> dict[str, int]:
-        """How many customers are members of each segment now."""
+    def standings(self, customer: str) -> list[Standing] | None:
+        """How the customer stands to each segment, and why, when `portrait` is taken; None: not known."""
+        return self._portraitist.standings(customer, self.stream_ms)
+
+    def is_held_out(self, segment: int, customer: str) -> bool:
+        """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
+        return self._writer.held_out(segment, customer)
+
+    def members(self, rows: Ints | None = None) -> dict[str, int]:
+        """How many customers (those of ``rows``, or all) are members of each segment now."""
         counts = {}
-        rows = self.profiles.every_row()
+        rows = self.profiles.every_row() if rows is None else rows
         for segment, entry in zip(self.plan.definitions.segments, self.plan.segments, strict=True):
             state = self.profiles.column(int(entry[op.S_STATE]), rows)
             counts[segment.name] = int(np.count_nonzero((state >= 0) & (state & 1 == 1)))

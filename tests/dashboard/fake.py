@@ -33,6 +33,8 @@ _CAUSES = ("event", "timer", "definitions", "erasure", "model")
 #: The shop's clock runs so many times faster than ours.
 _SPEED = 60
 
+_NO_PREVIEW: Json = {"segments": None, "workers": 0, "partitions": [], "took_ms": None, "preview_error": None}
+
 
 class FakeAnswers(Answers):
     """A shop whose segments swell and shrink with the time of day."""
@@ -287,6 +289,9 @@ class FakeAnswers(Answers):
                         ],
                     }
                 ],
+                "enters": True,
+                "exits": False,
+                "held": None,
                 "exit": [
                     {
                         "op": "or",
@@ -313,7 +318,24 @@ class FakeAnswers(Answers):
                         "truth": None,
                     }
                 ],
-                "exit": [],
+                "since": None,
+                "holdout": False,
+                "enters": False,
+                "exits": True,
+                "held": {
+                    "by": "cooldown",
+                    "until": format_instant(now_ms + 5 * _HOUR_MS),
+                    "reason": "kept out until 12 hours after the last exit",
+                },
+                "exit": [
+                    {
+                        "text": "since(last(click)) >= 7d",
+                        "words": "last clicked 7 days ago or longer",
+                        "values": {"since(last(click))": 691_200_000, "last(click)": carted_at},
+                        "durations": ["since(last(click))"],
+                        "truth": True,
+                    }
+                ],
             },
             {
                 "segment": "big_spender",
@@ -328,6 +350,9 @@ class FakeAnswers(Answers):
                         "truth": True,
                     }
                 ],
+                "enters": True,
+                "exits": False,
+                "held": None,
                 "exit": [
                     {
                         "op": "not",
@@ -450,9 +475,10 @@ class FakeAnswers(Answers):
             for one in checked.problems
         ]
         if checked.definitions is None:
-            return {"problems": problems, "segments": [], "workers": 0, "partitions": [], "took_ms": 3}
+            return {**_NO_PREVIEW, "problems": problems}
         if "workers" in self.away:
-            raise RefusedError(503, "no_worker", "no worker answers: none has told its address lately")
+            error = "no worker has announced itself lately: is one running?"
+            return {**_NO_PREVIEW, "problems": problems, "preview_error": error}
         segments = [
             {
                 "name": segment.name,
@@ -464,7 +490,8 @@ class FakeAnswers(Answers):
             }
             for segment in checked.definitions.segments
         ]
-        return {"problems": problems, "segments": segments, "workers": 2, "partitions": list(range(8)), "took_ms": 41}
+        found = {"segments": segments, "workers": 2, "partitions": list(range(8)), "took_ms": 41}
+        return {**_NO_PREVIEW, "problems": problems, **found}
 
 
 def main() -> None:

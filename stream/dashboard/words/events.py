@@ -10,11 +10,11 @@ from stream.language.tree import And, Compare, Exists, Expression, Field, In, Li
 
 _COMPARED = {
     "==": "{field} {value}",
-    "!=": "a {field} other than {value}",
-    "<": "a {field} below {value}",
-    "<=": "a {field} of {value} or less",
-    ">": "a {field} above {value}",
-    ">=": "a {field} of {value} or more",
+    "!=": "{a_field} other than {value}",
+    "<": "{a_field} below {value}",
+    "<=": "{a_field} of {value} or less",
+    ">": "{a_field} above {value}",
+    ">=": "{a_field} of {value} or more",
 }
 _MATCHED = {"contains": "contains", "starts_with": "begins with", "ends_with": "ends with"}
 #: Fields that have another name among people.
@@ -126,18 +126,18 @@ def _where(condition: Expression) -> str:
         case Or(operands=operands):
             return " or ".join(_part(operand) for operand in operands)
         case Not(operand=Exists(value=Field(name=name))):
-            return f"without a {field(name)}"
+            return f"without {_a(name)}"
         case Not(operand=operand):
             return f"not {_part(operand)}"
         case Exists(value=Field(name=name)):
-            return f"with a {field(name)}"
+            return f"with {_a(name)}"
         case Field(name=name):
             return f"with {field(name)} yes"
         case Compare(op=op, left=Field(name=name), right=Literal(value=value)):
-            return "with " + _COMPARED[op].format(field=field(name), value=literal(value))
+            return "with " + _COMPARED[op].format(a_field=_a(name), field=field(name), value=literal(value))
         case In(value=Field(name=name), literals=literals, negated=negated):
             values = listed([literal(one.value) for one in literals], "or")
-            return f"with a {field(name)} other than {values}" if negated else f"with {field(name)} {values}"
+            return f"with {_a(name)} other than {values}" if negated else f"with {field(name)} {values}"
         case TextMatch(op=op, value=Field(name=name), text=text):
             return f"whose {field(name)} {_MATCHED[op]} {quoted(text)}"
     raise AssertionError(f"no condition on an event's fields: {condition}")
@@ -146,6 +146,12 @@ def _where(condition: Expression) -> str:
 def _part(condition: Expression) -> str:
     written = _where(condition)
     return f"({written})" if isinstance(condition, And | Or) else written
+
+
+def _a(name: str) -> str:
+    """A field with its article."""
+    called = field(name)
+    return f"{'an' if called[0] in 'aeioAEIO' else 'a'} {called}"
 
 
 def field(name: str) -> str:
