@@ -175,6 +175,7 @@ def worker(
 
 def _plan(definitions: Path) -> Plan:
     from stream.engine.plan import compile_plan
+    from stream.live import record_batches
     from stream.preparation import prepare
 
     checked = checked_file(definitions)
@@ -184,4 +185,5 @@ def _plan(definitions: Path) -> Plan:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
     prepare(plan)
+    record_batches.prepare()
     return plan
