@@ -14,10 +14,13 @@ import click
 
 from stream import __version__
 from stream.errors import (
+    BrokerStartError,
     BrokerUnreachableError,
     CustomerUnknownError,
+    DemoTopicsError,
     GroupInUseError,
     InputError,
+    PartEndedError,
     PortInUseError,
     RedisSettingError,
     RedisUnreachableError,
@@ -46,6 +49,7 @@ COMMANDS = {
     "redrive": ("redrive:redrive", "Send dead letters back to their topics, once what was wrong is mended."),
     "reset": ("reset:reset", "Start anew from the topics' beginning."),
     "config": ("config:config", "Print the settings of all commands, and where each comes from."),
+    "demo": ("demo:demo", "See it live: all parts on this machine, with a simulated shop."),
     "simulate": ("simulate:simulate", "Make believable shop traffic, to try segments with."),
 }
 
@@ -53,6 +57,7 @@ EXIT_FOUND = 1  # a check found something
 EXIT_USAGE = 2
 EXIT_CONFIG = 64  # bad configuration, a definitions file with an error among it
 EXIT_UNREACHABLE = 69  # a service does not answer
+EXIT_INTERNAL = 70  # something went wrong that should not
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 
 
@@ -66,6 +71,9 @@ _EXIT_CODES: dict[type[SegstreamError], int] = {
     SnapshotFolderError: EXIT_CONFIG,
     RedisSettingError: EXIT_CONFIG,
     SinkStateError: EXIT_CONFIG,
+    BrokerStartError: EXIT_CONFIG,
+    DemoTopicsError: EXIT_CONFIG,
+    PartEndedError: EXIT_INTERNAL,
     BrokerUnreachableError: EXIT_UNREACHABLE,
     WorkerUnreachableError: EXIT_UNREACHABLE,
     RedisUnreachableError: EXIT_UNREACHABLE,

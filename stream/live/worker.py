@@ -67,6 +67,7 @@ class Options:
     host: str = DEFAULT_HOST
     advertise: str | None = None
     source: bytes | None = None  # the definitions file as it is written: drafts of segments are checked within it
+    compression: str | None = None
 
 
 async def run(plan: Plan, options: Options) -> None:
@@ -84,7 +85,9 @@ async def run(plan: Plan, options: Options) -> None:
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
     status.unassigned_ms = time.steady_ms()
     durations = Durations()
-    producer = LogProducer(options.broker, partitions, group.request_s, status.counters)
+    producer = LogProducer(
+        options.broker, partitions, group.request_s, status.counters, options.compression
+    )
     reader = LogReader(options.broker)
     async with (
         _started(reader),
