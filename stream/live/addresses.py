@@ -10,6 +10,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stream.web_server import url_of
+
 #: Faust takes nothing but a URL; one under ``invalid`` never leads anywhere (RFC 2606).
 _NOWHERE = "http://no-port.invalid"
 
@@ -58,12 +60,3 @@ def owner_of(distribution: Distribution, topic: str, partition: int) -> Address 
 def told_url(host: str, port: int) -> str:
     """The URL of a server for other machines: one that listens at all addresses is found by the machine's name."""
     return url_of(socket.gethostname() if host in _EVERYWHERE else host, port)
-
-
-def url_of(host: str, port: int) -> str:
-    """The URL of a host, which may be an address of IPv6.
-
-    >>> url_of("::1", 6066)
-    'http://[::1]:6066'
-    """
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

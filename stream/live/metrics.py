@@ -15,10 +15,10 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from stream.live.status import PartitionStatus, Phase, Status
+from stream.probes import metrics_page
 
 #: Seconds. A batch takes milliseconds; a change should be out within a quarter of a second.
 _BATCH_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -76,14 +76,13 @@ class Metrics:
     """All metrics of one worker, as a page."""
 
     def __init__(self, status: Status, durations: Durations) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(StatusCollector(status, durations))
-        ProcessCollector(registry=self._registry)  # memory, CPU time, open files; on Linux
+        self.registry = CollectorRegistry()
+        self.registry.register(StatusCollector(status, durations))
+        ProcessCollector(registry=self.registry)  # memory, CPU time, open files; on Linux
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
         """The page and its content type; ``accept`` is what the scraper's header says that it can read."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        return metrics_page(self.registry, accept)
 
 
 class StatusCollector(Collector):

@@ -30,7 +30,8 @@ from stream.live.reader import LogReader
 from stream.live.snapshot_folder import SnapshotFolder
 from stream.live.status import Status
 from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
-from stream.live.web import DEFAULT_HOST, Web
+from stream.live.web import Web
+from stream.web_server import DEFAULT_HOST
 from stream.worker.settings import ClockMode, Settings, StreamClock
 
 #: A worker that is silent for so long loses its partitions.

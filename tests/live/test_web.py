@@ -206,5 +206,5 @@ def test_stopping_frees_the_port() -> None:
 
 def test_every_path_is_described() -> None:
     described = {path for row in rows_of("metrics", "path") for path in codes(row[0])}
-    app = served(worker())._runner.app
+    app = served(worker()).app
     assert described == {resource.canonical for resource in app.router.resources()}

@@ -1,0 +1,1 @@
+"""Memberships in Redis: written by ``segstream sink redis``, laid out as docs/redis.md says."""
