@@ -88,3 +88,15 @@ class ClockAheadError(SegstreamError):
 
 class SnapshotFolderError(SegstreamError):
     """The folder for snapshots can't be used: it is not writable, or another worker uses it."""
+
+
+class RedisUnreachableError(SegstreamError):
+    """No Redis answers at the given address, for longer than we wait."""
+
+
+class RedisSettingError(SegstreamError):
+    """Redis is not as it has to be: too old, a cluster, set to throw keys away, or it does not let us in."""
+
+
+class SinkStateError(SegstreamError):
+    """What a sink has written before comes of other topics than those that are there now."""

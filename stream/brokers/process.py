@@ -38,6 +38,8 @@ class BrokerProcess(abc.ABC):
     """
 
     ports_needed = 1
+    #: What people call it.
+    title = "the broker"
 
     def __init__(self) -> None:
         # 16 bytes, as Apache Kafka wants it. It must not begin with a hyphen, so the first one is zero.
@@ -115,7 +117,7 @@ class BrokerProcess(abc.ABC):
                 self.kill()
                 lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
                 end = "\n".join(lines[-_LOG_LINES_SHOWN:])
-                raise BrokerStartError(f"the broker has not started: {self.command(self._ports)[0]} says\n{end}")
+                raise BrokerStartError(f"{self.title} has not started: {self.command(self._ports)[0]} says\n{end}")
             time.sleep(_POLL_S)
 
     async def _answers(self) -> bool:
