@@ -53,7 +53,10 @@ _names: set[str] = set()
 
 def parse_change(value: bytes | None) -> Change:
     """The change in a record. Raises ``ValueError``, whose text is a reason for people, for what is none."""
-    change = _changes.decode(value or b"")
+    try:
+        change = _changes.decode(value or b"")
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
     if (change.segment is None) != (change.change == "erased"):
         raise ValueError(f"{change.change}, and the segment is {change.segment or 'null'}")
     if change.segment is not None:
@@ -63,7 +66,10 @@ def parse_change(value: bytes | None) -> Change:
 
 def parse_memberships(value: bytes) -> Memberships:
     """The memberships in a record. Raises ``ValueError`` for what is none."""
-    memberships = _memberships.decode(value)
+    try:
+        memberships = _memberships.decode(value)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
     for name in memberships.segments:
         _check_name(name)
     return memberships

@@ -13,10 +13,10 @@ local OVERLAP, FEED, GAPS = prefix .. 'overlap', prefix .. 'feed', prefix .. 'ga
 
 local LAYOUT = '1'
 local ENTERED, EXITED, ERASED = 1, 2, 3
-local MINUTE_MS, HOUR_MS = 60000, 3600000
+local MINUTE_MS, HOUR_MS, DAY_MS = 60000, 3600000, 86400000
 local MINUTES_KEPT, HOURS_KEPT = 1440, 2160
 local CHANGES_KEPT, FEED_LENGTH = 10, 10000
-local KEPT_MS = 90 * 24 * HOUR_MS
+local KEPT_MS = 90 * DAY_MS
 -- Somebody who fills, and has not written anything for so long, has gone.
 local FILLING_MS = 15000
 -- A call takes so many arguments at once: Lua's stack is not endless.
@@ -49,6 +49,8 @@ local function customer_of(id)
       found.sequence = tonumber(fields[i + 1])
     elseif field == 'erased' then
       found.was_erased = true
+    elseif field == 'day' then
+      found.day = fields[i + 1]
     else
       found.segments[string.sub(field, 2)] = fields[i + 1]
     end
@@ -111,10 +113,27 @@ local function leave_all(customer)
   return left
 end
 
-local function write_customer(customer, keep_changes)
-  local key, changes_key = prefix .. 'customer:' .. customer.id, prefix .. 'changes:' .. customer.id
+-- Writes the customer's latest changes. They are kept for so long after the last one; that is put off once a day.
+local function write_changes(customer, set, today)
+  local key, count = prefix .. 'changes:' .. customer.id, #customer.changes
+  local length = call('LPUSH', key, unpack(customer.changes, math.max(1, count - CHANGES_KEPT + 1)))
+  if length > CHANGES_KEPT then
+    call('LTRIM', key, 0, CHANGES_KEPT - 1)
+  end
+  if length <= count or customer.day ~= today then
+    call('PEXPIRE', key, KEPT_MS + DAY_MS)
+    set[#set + 1] = 'day'
+    set[#set + 1] = today
+  end
+end
+
+local function write_customer(customer, today)
+  local key = prefix .. 'customer:' .. customer.id
+  if customer.forgets or customer.unknown then
+    call('DEL', prefix .. 'changes:' .. customer.id)
+  end
   if customer.erased_ms or customer.unknown then
-    call('DEL', key, changes_key)
+    call('DEL', key)
     if customer.erased_ms then
       call('HSET', key, 'sequence', text(customer.sequence), 'erased', text(customer.erased_ms))
       call('PEXPIRE', key, KEPT_MS)
@@ -131,6 +150,9 @@ local function write_customer(customer, keep_changes)
       removed[#removed + 1] = '@' .. segment
     end
   end
+  if today and #customer.changes > 0 then
+    write_changes(customer, set, today)
+  end
   call('HSET', key, unpack(set))
   if customer.was_erased then
     removed[#removed + 1] = 'erased'
@@ -139,18 +161,10 @@ local function write_customer(customer, keep_changes)
   if #removed > 0 then
     call('HDEL', key, unpack(removed))
   end
-  if customer.forgets then
-    call('DEL', changes_key)
-  end
-  local count = #customer.changes
-  if keep_changes and count > 0 then
-    call('LPUSH', changes_key, unpack(customer.changes, math.max(1, count - CHANGES_KEPT + 1)))
-    call('LTRIM', changes_key, 0, CHANGES_KEPT - 1)
-    call('PEXPIRE', changes_key, KEPT_MS)
-  end
 end
 
-local function write_customers(keep_changes)
+-- today: the day since the epoch, where changes are kept; nil where not.
+local function write_customers(today)
   local joined, left, held_out, not_held_out, seen = {}, {}, {}, {}, {}
   local function put(lists, segment, id)
     local list = lists[segment]
@@ -169,7 +183,7 @@ local function write_customers(keep_changes)
         local is_held_out = membership and string.sub(membership, -1) == 'h'
         put(is_held_out and held_out or not_held_out, segment, customer.id)
       end
-      write_customer(customer, keep_changes)
+      write_customer(customer, today)
     end
   end
   for segment in pairs(seen) do
@@ -381,7 +395,7 @@ local function apply()
   end
   write_counts(counts)
   write_counts(stays)
-  write_customers(request.keep_changes)
+  write_customers(request.keep_changes and tostring(floor(call('TIME')[1] / 86400)) or nil)
   if erased then
     forget(erased)
   end
@@ -464,7 +478,7 @@ local function fill()
       latest_ms = math.max(latest_ms, membership[2])
     end
   end
-  write_customers(false)
+  write_customers(nil)
   if latest_ms >= 0 then
     call('HSET', META, 'at_ms', text(latest_ms))
   end

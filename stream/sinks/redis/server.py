@@ -31,12 +31,16 @@ _KEEPING_POLICY = "noeviction"
 _PASSING = re.compile(r"\b(?:READONLY|MISCONF|OOM|MASTERDOWN|NOREPLICAS|LOADING|BUSY|UNKILLABLE)\b")
 
 
-def make_client(url: str) -> redis.asyncio.Redis:
-    """A client whose answers are bytes, and which tries nothing twice: who calls knows better what to do."""
+def make_client(url: str, name: str | None = None) -> redis.asyncio.Redis:
+    """A client whose answers are bytes, and which tries nothing twice: who calls knows better what to do.
+
+    ``name`` is what CLIENT LIST shows.
+    """
     return redis.asyncio.Redis.from_url(
         url,
         socket_timeout=ANSWERED_WITHIN_S,
         socket_connect_timeout=ANSWERED_WITHIN_S,
+        client_name=name,
         retry=Retry(NoBackoff(), 0),
     )
 

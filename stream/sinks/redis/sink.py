@@ -1,0 +1,279 @@
+"""The sink from its start to its end: it goes on from what Redis holds, whatever has happened to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis.asyncio
+from aiohttp import web
+from aiokafka.errors import OffsetOutOfRangeError
+from prometheus_client import CollectorRegistry
+from redis.exceptions import RedisError
+
+from stream.errors import RedisUnreachableError, SinkStateError, TopicsError
+from stream.kafka.administration import find_topics
+from stream.kafka.connection import connected_admin
+from stream.kafka.topics import MEMBERSHIPS, SEGMENT_CHANGES, Topic, problems
+from stream.live.reader import LogReader
+from stream.probes import Probes
+from stream.sinks.redis.filling import Filling
+from stream.sinks.redis.following import Following
+from stream.sinks.redis.keys import DEFAULT_PREFIX, LAYOUT, Keys
+from stream.sinks.redis.script import RefusedError, Script
+from stream.sinks.redis.server import check_server, is_passing, make_client, shown
+from stream.sinks.redis.status import SinkStatus
+from stream.web_server import DEFAULT_HOST, WebServer
+
+#: So long a Redis that does not answer is waited for when the sink starts; later, for ever.
+WAIT_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+#: Another sink is at work too, or fills: it is looked again after so long.
+_GIVE_WAY_S = 0.5
+_EXIT_KILLED = 137
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a sink is told. ``port`` None: nothing is served. ``wait_s``: for Redis, when it starts."""
+
+    broker: str
+    redis: str
+    prefix: str = DEFAULT_PREFIX
+    sink_id: str = "segstream-redis"
+    keep_evidence: bool = True
+    refill: bool = False
+    exit_when_done: bool = False
+    port: int | None = None
+    host: str = DEFAULT_HOST
+    wait_s: float = WAIT_S
+
+
+async def run(options: Options) -> None:
+    """Works until SIGTERM or SIGINT, or with ``exit_when_done`` until all that the topic held has been applied.
+
+    Raises ``TopicsError``, ``RedisSettingError``, ``SinkStateError`` and ``PortInUseError`` for what somebody has to
+    put right, ``BrokerUnreachableError`` and ``RedisUnreachableError``, and anything else for what should not happen.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _asked_to_stop, stop, number)
+    status = SinkStatus(CollectorRegistry())
+    try:
+        async with _serving(options, status), make_client(options.redis, options.sink_id) as client:
+            await Sink(options, client, status).run(stop)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    _log.info("ended after %s changes", f"{status.applied:,}")
+
+
+def _asked_to_stop(stop: asyncio.Event, number: int) -> None:
+    if stop.is_set():
+        _log.warning("asked to stop a second time: ending at once")
+        os._exit(_EXIT_KILLED)
+    _log.info("%s: finishing what has been begun", signal.Signals(number).name)
+    stop.set()
+
+
+@contextlib.asynccontextmanager
+async def _serving(options: Options, status: SinkStatus) -> AsyncIterator[None]:
+    """Serves probes and metrics, where a port is given."""
+    if options.port is None:
+        yield
+        return
+    checks = {"redis": status.redis_check, "filled": status.filled_check, "staying": status.staying_check}
+    app = web.Application()
+    about = {"id": options.sink_id, "redis": shown(options.redis), "prefix": options.prefix}
+    app.add_routes(Probes(status.registry, checks, int(time.time() * 1_000), lambda: about).routes())
+    server = WebServer(app, options.port, host=options.host)
+    await server.start()
+    _log.info("probes and metrics: %s", server.url)
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+class Sink:
+    """One sink. What it knows of Redis it forgets whenever that was not as expected, and asks again."""
+
+    def __init__(self, options: Options, client: redis.asyncio.Redis, status: SinkStatus) -> None:
+        self._options = options
+        self._client = client
+        self._status = status
+        self._keys = Keys(options.prefix)
+        self._script = Script(client, self._keys)
+        self._name = shown(options.redis)
+        self._refill = options.refill
+
+    async def run(self, stop: asyncio.Event) -> None:
+        partitions, self._topic = await _topics(self._options.broker)
+        self._reader = LogReader(self._options.broker)
+        await self._reader.start()
+        try:
+            self._filling = Filling(self._client, self._script, self._keys, self._reader, self._status, partitions)
+            self._partitions = partitions[SEGMENT_CHANGES]
+            working = asyncio.create_task(self._work(stop), name="sink")
+            stopping = asyncio.create_task(stop.wait(), name="stop")
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._status.is_stopping = True
+            if not working.done() and not self._is_following:
+                working.cancel()  # of waiting and of filling nothing has to be finished
+            stopping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+        finally:
+            await self._reader.stop()
+
+    _is_following = False
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Goes on until it is to stop, or all is done."""
+        pause_s, since, was_up = _FIRST_PAUSE_S, time.monotonic(), False
+        while not stop.is_set():
+            try:
+                await check_server(self._client, self._name)
+                self._status.redis_is(None)
+                was_up, pause_s = True, _FIRST_PAUSE_S
+                if await self._go_on(stop):
+                    return
+            except RefusedError:
+                await asyncio.sleep(_GIVE_WAY_S)
+            except RedisError as error:
+                if not is_passing(error):
+                    raise
+                self._lost(error)
+                if not was_up and time.monotonic() - since > self._options.wait_s:
+                    raise RedisUnreachableError(
+                        f"no Redis answers at {self._name} (waited {self._options.wait_s:g} s): is it running? "
+                        f"--redis names another ({error})"
+                    ) from error
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _lost(self, error: RedisError) -> None:
+        wrong = f"Redis at {self._name} can't be used: {error}"
+        if self._status.redis_wrong is None or self._status.redis_wrong != wrong:
+            _log.warning("%s; trying again", wrong)
+        self._status.redis_is(wrong)
+
+    async def _go_on(self, stop: asyncio.Event) -> bool:
+        """Fills what is empty, and applies what comes. Whether all is done."""
+        offsets = await self._offsets()
+        if offsets is None:
+            try:
+                await self._filling.run(self._topic)
+            except RefusedError:
+                _log.info("another sink is filling")
+                raise
+            self._refill = False
+            offsets = await self._offsets()
+            if offsets is None:
+                raise RefusedError
+        self._status.filled()
+        ends = await self._ends() if self._options.exit_when_done else {}
+        following = Following(
+            self._options.broker,
+            self._reader,
+            self._script,
+            self._status,
+            offsets,
+            self._topic,
+            client_id=self._options.sink_id,
+            keep_evidence=self._options.keep_evidence,
+        )
+
+        def is_done() -> bool:
+            return bool(ends) and all(following.offsets[partition] >= end for partition, end in ends.items())
+
+        _log.info("going on from %s", ", ".join(f"{partition}: {offset:,}" for partition, offset in offsets.items()))
+        await following.start()
+        self._is_following = True
+        try:
+            await following.run(lambda: stop.is_set() or is_done(), self._look)
+        except RefusedError:
+            _log.warning(
+                "Redis holds other offsets than before: another sink is at work, or it was restored or emptied"
+            )
+            raise
+        except OffsetOutOfRangeError:
+            return False  # where to go on from is looked at again
+        finally:
+            self._is_following = False
+            await following.stop()
+        return True
+
+    async def _look(self, expected: Mapping[int, int]) -> None:
+        """Raises ``RefusedError`` where Redis does not hold what has been written."""
+        meta, offsets = await self._held()
+        if meta.get("filled") != "1" or offsets != expected:
+            raise RefusedError
+
+    async def _offsets(self) -> dict[int, int] | None:
+        """The offsets to go on from; None: all has to be filled. Raises ``SinkStateError`` where neither will do."""
+        meta, offsets = await self._held()
+        if meta.get("filled") != "1" or self._refill:
+            return None
+        anew = "`--refill` empties what is under the prefix and fills it anew; --redis-prefix names another"
+        if meta["layout"] != str(LAYOUT):
+            raise SinkStateError(f"{self._name} has layout {meta['layout']}, and this is {LAYOUT}: {anew}")
+        if meta["topic"] != self._topic:
+            raise SinkStateError(
+                f"{self._name} holds under {self._options.prefix!r} what comes of {meta['topic']}, not of "
+                f"{self._topic}: {anew}"
+            )
+        for partition, offset in offsets.items():
+            end = await self._reader.end(SEGMENT_CHANGES, partition)
+            if offset > end:
+                raise SinkStateError(
+                    f"{self._name} holds changes up to offset {offset:,} of partition {partition}, and the topic ends "
+                    f"at {end:,}: {SEGMENT_CHANGES} was truncated or made anew. {anew}"
+                )
+            start = await self._reader.start_of(SEGMENT_CHANGES, partition)
+            if offset < start:
+                _log.warning(
+                    "partition %d: the next change would be at offset %d, and all before %d has been deleted: "
+                    "filling anew",
+                    partition,
+                    offset,
+                    start,
+                )
+                return None
+        return offsets
+
+    async def _ends(self) -> dict[int, int]:
+        return {number: await self._reader.end(SEGMENT_CHANGES, number) for number in range(self._partitions)}
+
+    async def _held(self) -> tuple[dict[str, str], dict[int, int]]:
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._keys.meta)
+            pipe.hgetall(self._keys.offsets)
+            meta, offsets = cast("tuple[Any, Any]", await pipe.execute())
+        return (
+            {name.decode(): value.decode() for name, value in meta.items()},
+            {int(partition): int(offset) for partition, offset in sorted(offsets.items())},
+        )
+
+
+async def _topics(broker: str) -> tuple[dict[str, int], str]:
+    """How many partitions the topics have that are read, and what tells these topics from others of the same names."""
+    wanted = [Topic(SEGMENT_CHANGES, ""), Topic(MEMBERSHIPS, "")]
+    async with connected_admin(broker) as admin:
+        found = await find_topics(admin, [topic.name for topic in wanted])
+        cluster = (await admin.describe_cluster())["cluster_id"]
+    wrong = problems(wanted, found)
+    if wrong:
+        raise TopicsError(wrong)
+    partitions = {name: topic.partitions for name, topic in found.items()}
+    return partitions, f"{SEGMENT_CHANGES} of {partitions[SEGMENT_CHANGES]} partitions, cluster {cluster}"
