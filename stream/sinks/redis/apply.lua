@@ -318,7 +318,7 @@ local function apply()
   local before_ms = tonumber(meta[4] or '-1')
   local now_ms, first_ms = before_ms, nil
   local applied, duplicates, gaps, unknown, last_gap = { 0, 0, 0 }, 0, 0, 0, nil
-  local feed, erased, flows, stays = {}, nil, {}, {}
+  local feed, erased, flows, stays, is_gap_forgotten = {}, nil, {}, {}, false
   for _, change in ipairs(request.changes) do
     local id, sequence, kind, segment, at_ms = change[1], change[2], change[3], change[4], change[5]
     local customer = customer_of(id)
@@ -353,7 +353,7 @@ local function apply()
           end
         end
         if last_gap and last_gap.customer == id then
-          last_gap = nil
+          last_gap, is_gap_forgotten = nil, true
         end
       else
         customer.erased_ms = nil
@@ -409,6 +409,9 @@ local function apply()
   end
   if unknown > 0 then
     call('HINCRBY', GAPS, 'unknown', unknown)
+  end
+  if is_gap_forgotten then
+    call('HDEL', GAPS, 'last', 'last_customer')
   end
   if last_gap then
     call('HSET', GAPS, 'last', cjson.encode(last_gap), 'last_customer', last_gap.customer)
