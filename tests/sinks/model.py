@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import redis
@@ -129,45 +129,67 @@ def found(client: redis.Redis, prefix: str = "segstream:") -> Dict:
         for name in ("members", "holdout", "customers", "sequences", "erased", "changes", "minutes", "hours", "stays")
     }
     result |= {"segments": set(), "overlap": {}, "feed": [], "gaps": (0, 0, None), "offsets": {}, "meta": {}}
-    for key in client.scan_iter(count=1_000):
-        assert key.startswith(prefix), key
-        kind, _, rest = key.removeprefix(prefix).partition(":")
-        match kind:
-            case "segment":
-                name, _, what = rest.partition(":")
-                assert what in ("members", "holdout"), key
-                result[what][name] = client.smembers(key)
-            case "customer":
-                _read_customer(result, rest, client.hgetall(key), client.pttl(key))
-            case "changes":
-                result["changes"][rest] = client.lrange(key, 0, -1)
-                assert client.pttl(key) > 89 * 24 * HOUR_MS
-            case "flow":
-                name, _, unit = rest.partition(":")
-                result[unit] |= {(name, field): int(n) for field, n in client.hgetall(key).items()}
-            case "stay":
-                result["stays"] |= {(rest, int(bucket)): int(n) for bucket, n in client.hgetall(key).items()}
-            case "overlap":
-                result["overlap"] = {pair: int(n) for pair, n in client.hgetall(key).items()}
-            case "feed":
-                entries: Iterable[tuple[str, dict[str, str]]] = client.xrange(key)
-                result["feed"] = [(fields["customer"], fields["change"]) for _, fields in entries]
-            case "gaps":
-                gaps = client.hgetall(key)
-                last = json.loads(gaps["last"]) if "last" in gaps else None
-                result["gaps"] = (int(gaps.get("count", 0)), int(gaps.get("unknown", 0)), last)
-            case "segments":
-                result["segments"] = client.smembers(key)
-            case "offsets":
-                result["offsets"] = {int(partition): int(offset) for partition, offset in client.hgetall(key).items()}
-            case "meta":
-                result["meta"] = client.hgetall(key)
-            case _:
-                raise AssertionError(f"a key that is not in the layout: {key}")
+    for keys in batched(client.scan_iter(count=1_000), 1_000):
+        with client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                assert key.startswith(prefix), key
+                _ask(pipe, key, key.removeprefix(prefix))
+                pipe.pttl(key)
+            answers = pipe.execute()
+        for key, value, ttl_ms in zip(keys, answers[::2], answers[1::2], strict=True):
+            _take(result, key.removeprefix(prefix), value, ttl_ms)
     result["at_ms"] = int(result["meta"].get("at_ms", -1))
     history = result["meta"].get("history_from_ms")
     result["history_from_ms"] = None if history is None else int(history)
     return result
+
+
+def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(keys)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _ask(pipe: Any, key: str, name: str) -> None:
+    match name.partition(":")[0]:
+        case "segment" | "segments":
+            pipe.smembers(key)
+        case "customer" | "flow" | "stay" | "overlap" | "gaps" | "offsets" | "meta":
+            pipe.hgetall(key)
+        case "changes":
+            pipe.lrange(key, 0, -1)
+        case "feed":
+            pipe.xrange(key)
+        case _:
+            raise AssertionError(f"a key that is not in the layout: {key}")
+
+
+def _take(result: Dict, name: str, value: Any, ttl_ms: int) -> None:
+    kind, _, rest = name.partition(":")
+    match kind:
+        case "segment":
+            segment, _, what = rest.partition(":")
+            assert what in ("members", "holdout"), name
+            result[what][segment] = value
+        case "customer":
+            _read_customer(result, rest, value, ttl_ms)
+        case "changes":
+            result["changes"][rest] = value
+            assert ttl_ms > 90 * 24 * HOUR_MS - HOUR_MS
+        case "flow":
+            segment, _, unit = rest.partition(":")
+            result[unit] |= {(segment, field): int(n) for field, n in value.items()}
+        case "stay":
+            result["stays"] |= {(rest, int(bucket)): int(n) for bucket, n in value.items()}
+        case "overlap" | "offsets":
+            result[kind] = {int(field) if kind == "offsets" else field: int(n) for field, n in value.items()}
+        case "feed":
+            result["feed"] = [(fields["customer"], fields["change"]) for _, fields in value]
+        case "gaps":
+            last = json.loads(value["last"]) if "last" in value else None
+            result["gaps"] = (int(value.get("count", 0)), int(value.get("unknown", 0)), last)
+        case "segments" | "meta":
+            result[kind] = value
 
 
 def _read_customer(result: Dict, customer: str, fields: Dict, ttl_ms: int) -> None:
