@@ -139,9 +139,20 @@ def found(client: redis.Redis, prefix: str = "segstream:") -> Dict:
         for key, value, ttl_ms in zip(keys, answers[::2], answers[1::2], strict=True):
             _take(result, key.removeprefix(prefix), value, ttl_ms)
     result["at_ms"] = int(result["meta"].get("at_ms", -1))
+    _leave_out_old(result)
     history = result["meta"].get("history_from_ms")
     result["history_from_ms"] = None if history is None else int(history)
     return result
+
+
+def _leave_out_old(result: Dict) -> None:
+    """Flows that may be there or not: they are removed within 24 hours of the stream clock."""
+    hour = result["at_ms"] // HOUR_MS
+    for unit, per_hour, kept in (("minutes", 60, 1_440), ("hours", 1, 2_160)):
+        first = hour * per_hour - kept
+        numbers = {key: int(key[1].split(":")[0]) for key in result[unit]}
+        assert all(number >= first - 24 * per_hour for number in numbers.values()), unit
+        result[unit] = {key: count for key, count in result[unit].items() if numbers[key] >= first}
 
 
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:

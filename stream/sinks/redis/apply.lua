@@ -208,40 +208,39 @@ end
 
 -- Flows ----------------------------------------------------------------------------------------------------------------
 
-local CAUSES = { 'event', 'timer', 'definitions', 'erasure', 'model' }
-
-local function remove_range(keys, first, behind, kept)
-  if behind - first > kept then  -- all that was there is older
-    for _, key in ipairs(keys) do
-      call('DEL', key)
-    end
-    return
-  end
-  local fields = {}
-  for number = first, behind - 1 do
-    for _, cause in ipairs(CAUSES) do
-      fields[#fields + 1] = number .. ':' .. cause .. ':in'
-      fields[#fields + 1] = number .. ':' .. cause .. ':out'
+local function remove_before(key, first)
+  local old = {}
+  for _, field in ipairs(call('HKEYS', key)) do
+    if tonumber(string.match(field, '^%d+')) < first then
+      old[#old + 1] = field
     end
   end
-  for _, key in ipairs(keys) do
-    in_pieces('HDEL', key, fields)
-  end
+  in_pieces('HDEL', key, old)
 end
 
--- Once an hour of the stream clock: what is older than the last 24 hours, by the hour, or 90 days.
+-- In which hour of the day a segment's flows are pruned: one after the other, for each takes a while.
+local function hour_of(segment)
+  local sum = 0
+  for i = 1, #segment do
+    sum = sum + string.byte(segment, i)
+  end
+  return sum % 24
+end
+
+-- Each segment once in 24 hours of the stream clock: what is older than the last 24 hours, or 90 days.
 local function prune(before_ms, now_ms)
   local before, now = floor(before_ms / HOUR_MS), floor(now_ms / HOUR_MS)
   if before == now then
     return
   end
-  local minutes, hours = {}, {}
-  for i, segment in ipairs(call('SMEMBERS', SEGMENTS)) do
-    minutes[i] = prefix .. 'flow:' .. segment .. ':minutes'
-    hours[i] = prefix .. 'flow:' .. segment .. ':hours'
+  for _, segment in ipairs(call('SMEMBERS', SEGMENTS)) do
+    local latest = now - (now - hour_of(segment)) % 24
+    if latest > before then
+      local flow = prefix .. 'flow:' .. segment
+      remove_before(flow .. ':minutes', now * 60 - MINUTES_KEPT)
+      remove_before(flow .. ':hours', now - HOURS_KEPT)
+    end
   end
-  remove_range(minutes, before * 60 - MINUTES_KEPT, now * 60 - MINUTES_KEPT, MINUTES_KEPT + 60)
-  remove_range(hours, before - HOURS_KEPT, now - HOURS_KEPT, HOURS_KEPT)
 end
 
 local function write_counts(counts)  -- by key, by field
@@ -308,8 +307,8 @@ local function check_offsets(places)
   return true
 end
 
--- request: topic, places {partition, offset of the first record, offset behind the last}, keep_changes, and changes
--- {customer, sequence, change, segment, at_ms, cause, is_held_out, json}.
+-- request: topic, places {partition, offset of the first record, offset behind the last}, keep_changes, feed: whether
+-- these changes are among the latest, and changes {customer, sequence, change, segment, at_ms, cause, is_held_out, json}.
 local function apply()
   local meta = call('HMGET', META, 'layout', 'topic', 'filled', 'at_ms')
   if meta[1] ~= LAYOUT or meta[2] ~= request.topic or meta[3] ~= '1' or not check_offsets(request.places) then
@@ -371,7 +370,7 @@ local function apply()
           flows[#flows + 1] = { segment, at_ms, change[6], kind == ENTERED and ':in' or ':out' }
         end
         customer.changes[#customer.changes + 1] = change[8]
-        if change[6] ~= 'erasure' then
+        if request.feed and change[6] ~= 'erasure' then
           feed[#feed + 1] = { id, change[8] }
         end
       end

@@ -193,7 +193,10 @@ class RedisReader:
         return list(found)
 
     async def flows(self, segment: str, unit: Unit) -> list[Flow]:
-        """What flowed in and out by the minute (24 hours back) or by the hour (90 days), in the order of time."""
+        """What flowed in and out, in the order of time: at least 24 hours back by the minute, 90 days by the hour.
+
+        Up to 24 hours more may be there, or not: leave out what you do not want.
+        """
         key = self.keys.minutes(segment) if unit == "minutes" else self.keys.hours(segment)
         flows = []
         for field, number in (await self._hash(key)).items():
