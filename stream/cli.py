@@ -35,6 +35,7 @@ COMMANDS = {
     "topics": ("topics:topics", "Make the topics on a broker, or see how they are."),
     "produce": ("produce:produce", "Send events from files to their topics."),
     "worker": ("worker:worker", "Apply events as they come, and send who entered and left which segment."),
+    "dashboard": ("dashboard:dashboard", "Serve pages that show segments live, and an API for programs."),
     "changes": ("changes:changes", "Print the changes in their topic, each once."),
     "customer": ("customer:customer", "Ask a running worker what it knows of a customer."),
     "erase": ("erase:erase", "Ask for a customer to be forgotten."),
