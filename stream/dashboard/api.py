@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterable
 
@@ -17,10 +18,12 @@ from stream.dashboard.refusals import RefusedError
 from stream.dashboard.security import check_origin
 from stream.dashboard.streams import Streams
 from stream.language.words import NAME
-from stream.live.paths import CUSTOMERS, customer_of
+from stream.live.paths import CUSTOMERS, checked, customer_of
 
 _SEGMENTS = "/v1/segments/{name:[^/]*}"
 _CUSTOMER = CUSTOMERS + "{id:[^/]*}"
+#: Browsers can't send the ids `.` and `..` in a path, whatever they are written as.
+_BY_QUERY = CUSTOMERS.rstrip("/")
 _HOURS = (24, 168, 2_160)
 _LIMIT_MAX = 1_000
 #: As OpenAPI, curl and people write the content type of YAML.
@@ -29,6 +32,7 @@ _YAML = ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,6 +54,7 @@ class Api:
             web.get(f"{_SEGMENTS}/members.csv", self._members_csv),
             web.get(f"{_CUSTOMER}/segments", self._lookup),
             web.get(_CUSTOMER, self._customer),
+            web.get(_BY_QUERY, self._customer_by_query),
             web.get("/v1/pipeline", self._pipeline),
             web.get("/v1/changes", self._changes),
             web.get("/v1/stream", self._streams.serve),
@@ -91,8 +96,15 @@ class Api:
         await response.write(_rows([("customer_id", "since", "held_out")]))
         if first is not None:
             await response.write(_rows(map(_row, first)))
-        async for piece in pieces:
-            await response.write(_rows(map(_row, piece)))
+        try:
+            async for piece in pieces:
+                await response.write(_rows(map(_row, piece)))
+        except RefusedError as refusal:
+            # A file that only seems to be whole is worse than none: whoever loads it sees that it was cut off.
+            _log.warning("the members of %s were not sent to their end: %s", name, refusal)
+            if request.transport is not None:
+                request.transport.abort()
+            return response
         await response.write_eof()
         return response
 
@@ -106,6 +118,13 @@ class Api:
 
     async def _customer(self, request: web.Request) -> web.Response:
         return _json(await self._answers.customer(_customer(request.rel_url.raw_path)))
+
+    async def _customer_by_query(self, request: web.Request) -> web.Response:
+        try:
+            customer = checked(request.query.get("id", ""))
+        except ValueError as error:
+            raise RefusedError(400, "bad_id", str(error)) from error
+        return _json(await self._answers.customer(customer))
 
     async def _pipeline(self, _: web.Request) -> web.Response:
         return _json(await self._answers.pipeline())
