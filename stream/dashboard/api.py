@@ -17,10 +17,12 @@ from stream.dashboard.refusals import RefusedError
 from stream.dashboard.security import check_origin
 from stream.dashboard.streams import Streams
 from stream.language.words import NAME
-from stream.live.paths import CUSTOMERS, customer_of
+from stream.live.paths import CUSTOMERS, checked, customer_of
 
 _SEGMENTS = "/v1/segments/{name:[^/]*}"
 _CUSTOMER = CUSTOMERS + "{id:[^/]*}"
+#: Browsers can't send the ids `.` and `..` in a path, whatever they are written as.
+_BY_QUERY = CUSTOMERS.rstrip("/")
 _HOURS = (24, 168, 2_160)
 _LIMIT_MAX = 1_000
 #: As OpenAPI, curl and people write the content type of YAML.
@@ -50,6 +52,7 @@ class Api:
             web.get(f"{_SEGMENTS}/members.csv", self._members_csv),
             web.get(f"{_CUSTOMER}/segments", self._lookup),
             web.get(_CUSTOMER, self._customer),
+            web.get(_BY_QUERY, self._customer_by_query),
             web.get("/v1/pipeline", self._pipeline),
             web.get("/v1/changes", self._changes),
             web.get("/v1/stream", self._streams.serve),
@@ -106,6 +109,13 @@ class Api:
 
     async def _customer(self, request: web.Request) -> web.Response:
         return _json(await self._answers.customer(_customer(request.rel_url.raw_path)))
+
+    async def _customer_by_query(self, request: web.Request) -> web.Response:
+        try:
+            customer = checked(request.query.get("id", ""))
+        except ValueError as error:
+            raise RefusedError(400, "bad_id", str(error)) from error
+        return _json(await self._answers.customer(customer))
 
     async def _pipeline(self, _: web.Request) -> web.Response:
         return _json(await self._answers.pipeline())

@@ -262,6 +262,7 @@ _OF_CUSTOMER: Schema = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     "description": "Each byte that is not a letter or a digit as %XX.",
 }
+_BY_ID: Schema = {**_OF_CUSTOMER, "in": "query"}
 
 
 def _answer(description: str, content: str, schema: Schema) -> Schema:
@@ -315,6 +316,9 @@ DOCUMENT: Schema = {
             "A customer's segments, quickly: what a website asks.", "Lookup", _OF_CUSTOMER, _INCLUDE
         ),
         _CUSTOMER_PATH: _get("All that is known of a customer.", "Customer", _OF_CUSTOMER),
+        "/v1/customers": _get(
+            "The same; for browsers, which can't ask for `.` and `..` in a path.", "Customer", _BY_ID
+        ),
         "/v1/pipeline": _get("How events flow.", "Pipeline"),
         "/v1/changes": _get("The latest changes.", "Changes", _LIMIT),
         "/v1/stream": _text("Server-sent events: `counts`, `change`, `trouble`, `end`.", "text/event-stream"),

@@ -505,6 +505,7 @@ PATHS = {
     "/v1/segments/{name}/members.csv": ["/v1/segments/newcomer/members.csv", "/v1/segments/lapsed/members.csv"],
     "/v1/customers/{id}/segments": ["/v1/customers/both/segments?include=holdout", "/v1/customers/nobody/segments"],
     "/v1/customers/{id}": ["/v1/customers/both", "/v1/customers/nobody", "/v1/customers/%FF", "/v1/customers/away"],
+    "/v1/customers": ["/v1/customers?id=both", "/v1/customers?id=nobody", "/v1/customers", "/v1/customers?id=.."],
     "/v1/pipeline": ["/v1/pipeline"],
     "/v1/changes": ["/v1/changes", "/v1/changes?limit=x"],
     "/v1/openapi.json": ["/v1/openapi.json"],
