@@ -262,7 +262,7 @@ _OF_CUSTOMER: Schema = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     "description": "Each byte that is not a letter or a digit as %XX.",
 }
-_BY_ID: Schema = {**_OF_CUSTOMER, "in": "query"}
+_BY_ID: Schema = {key: value for key, value in _OF_CUSTOMER.items() if key != "description"} | {"in": "query"}
 
 
 def _answer(description: str, content: str, schema: Schema) -> Schema:
