@@ -42,7 +42,8 @@ unit: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much. Then the
-# worker's crashes: in so many simulated worlds, and KILLS times on each broker that can run here.
+# worker's crashes: in so many simulated worlds, and KILLS times on each broker that can run here. And what Redis holds
+# after workers, sinks and Redis itself were killed, on each version that is here.
 WORLDS ?= 100000
 KILLS ?= 20
 stress: setup
@@ -50,6 +51,8 @@ stress: setup
 	$(BIN)/python -m tests.worker.campaign --seeds $(WORLDS) --jobs 2
 	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest tests/live
 	$(BIN)/python -m tests.live.campaign --kills $(KILLS) --seed $(SEED)
+	HYPOTHESIS_PROFILE=stress $(BIN)/python -m pytest tests/sinks/test_script.py
+	$(BIN)/python -m tests.sinks.campaign --events 200000 --seed $(SEED)
 
 # The engine, then the live worker over Apache Kafka; ONLY=common runs one part. docs/performance.md says what they are.
 bench: $(VENV)/.bench

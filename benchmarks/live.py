@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import delay, double_counting, restoring, throughput
+from benchmarks import delay, double_counting, redis_sink, restoring, throughput
 from benchmarks.brokers import refuse_topics
 from benchmarks.hardware import describe
 from benchmarks.report import ROOT, commit
@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[Setting], None]] = {
     "double": double_counting.double,
     "delay": delay.delay,
     "restore": restoring.restore,
+    "redis": redis_sink.redis_sink,
 }
 DEFAULTS = Sizes(
     common_events=1_000_000,
@@ -44,6 +45,8 @@ DEFAULTS = Sizes(
     double_events=60_000,
     delay_rate=10_000,
     delay_seconds=30,
+    redis_events=2_000_000,
+    redis_customers=200_000,
 )
 
 

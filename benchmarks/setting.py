@@ -20,6 +20,8 @@ class Sizes:
     double_events: int
     delay_rate: int
     delay_seconds: int
+    redis_events: int
+    redis_customers: int
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
+from stream.contract import Kind
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
-from stream.events.columns import Wanted
+from stream.events.bytestrings import Bytestrings
 from stream.events.decoder import Decoder
+from stream.worker.partitioning import partitions_of
+
+_EVENT: Final = b'{"event_id":"e","customer_id":"c","timestamp":0,"action":"page_view"}'
 
 
 def prepare(plan: Plan) -> None:
     """Loads all compiled code, or compiles it where it is not kept yet."""
-    Partition(plan).prepare()
-    Decoder(Wanted({})).decode_mixed([])  # the same code reads events for any definitions
+    partition = Partition(plan)
+    partition.prepare()
+    # What every event runs through: the same code serves any definitions.
+    keys = Bytestrings.of([b"c"])
+    partitions_of(keys, 1)
+    event, _ = Decoder(plan.wanted).decode(Kind.CLICK, Bytestrings.of([_EVENT]), np.zeros(1, np.int64), keys)
+    assert len(event) == 1, "the contract has an event that is as small as can be"
+    partition.apply(event)

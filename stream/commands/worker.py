@@ -168,6 +168,7 @@ def worker(
 def _plan(definitions: Path) -> tuple[bytes, Plan]:
     """The file as it is written, and its plan."""
     from stream.engine.plan import compile_plan
+    from stream.live import record_batches
     from stream.preparation import prepare
 
     source, checked = read_and_checked(definitions)
@@ -177,4 +178,5 @@ def _plan(definitions: Path) -> tuple[bytes, Plan]:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
     prepare(plan)
+    record_batches.prepare()
     return source, plan

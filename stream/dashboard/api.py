@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterable
 
@@ -31,6 +32,7 @@ _YAML = ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -94,8 +96,15 @@ class Api:
         await response.write(_rows([("customer_id", "since", "held_out")]))
         if first is not None:
             await response.write(_rows(map(_row, first)))
-        async for piece in pieces:
-            await response.write(_rows(map(_row, piece)))
+        try:
+            async for piece in pieces:
+                await response.write(_rows(map(_row, piece)))
+        except RefusedError as refusal:
+            # A file that only seems to be whole is worse than none: whoever loads it sees that it was cut off.
+            _log.warning("the members of %s were not sent to their end: %s", name, refusal)
+            if request.transport is not None:
+                request.transport.abort()
+            return response
         await response.write_eof()
         return response
 

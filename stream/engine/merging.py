@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,23 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass
 class _Buffer:
-    """Decoded events of one topic that wait, and whether more of it is known to exist."""
+    """Decoded events of one topic that wait, as they came, and whether more of it is known to exist."""
 
-    events: Columns | None = None
-    offsets: Ints | None = None
+    events: list[Columns] = field(default_factory=list)
+    offsets: list[Ints] = field(default_factory=list)
     behind: bool = True
+    count: int = 0
 
     def __len__(self) -> int:
-        return 0 if self.events is None else len(self.events)
+        return self.count
+
+    def add(self, events: Columns, offsets: Ints) -> None:
+        self.events.append(events)
+        self.offsets.append(offsets)
+        self.count += len(events)
+
+    def clear(self) -> None:
+        self.events, self.offsets, self.count = [], [], 0
 
 
 class Merger:
@@ -49,11 +59,7 @@ class Merger:
         assert len(events) == len(offsets), "an offset for each event"
         if not len(events):
             return
-        if buffer.events is None or buffer.offsets is None:
-            buffer.events, buffer.offsets = events, offsets
-        else:
-            buffer.events = concatenate([buffer.events, events])
-            buffer.offsets = np.concatenate([buffer.offsets, offsets])
+        buffer.add(events, offsets)
 
     def set_behind(self, kind: Kind, *, behind: bool) -> None:
         """Says whether more events of a topic exist than have been pushed."""
@@ -78,50 +84,40 @@ class Merger:
         filled = [kind for kind in Kind if len(self._buffers[kind])]
         if not filled or any(b.behind and not len(b) for b in self._buffers.values()):
             return None
-        events, offsets = [], []
-        for kind in filled:
-            buffer = self._buffers[kind]
-            assert buffer.events is not None
-            assert buffer.offsets is not None
-            events.append(buffer.events)
-            offsets.append(buffer.offsets)
-        order = _merged_order(events)
-        kinds = np.concatenate([np.full(len(e), kind) for kind, e in zip(filled, events, strict=True)])[order]
-        times = np.concatenate([e.time_ms for e in events])[order]
+        buffers = [self._buffers[kind] for kind in filled]
+        events = concatenate([part for buffer in buffers for part in buffer.events])
+        offsets = np.concatenate([part for buffer in buffers for part in buffer.offsets])
+        bounds = np.cumsum([0, *map(len, buffers)])
+        order = _merged_order(events.time_ms, bounds)
+        topics = np.repeat(np.arange(len(filled)), np.diff(bounds))[order]
         end = len(order)
-        for kind in filled:
-            if self._buffers[kind].behind:
+        for topic, buffer in enumerate(buffers):
+            if buffer.behind:
                 # After its last buffered event, the topic's next one might be the earliest.
-                end = min(end, int(np.flatnonzero(kinds == kind)[-1]) + 1)
+                end = min(end, int(np.flatnonzero(topics == topic)[-1]) + 1)
         if until_ms is not None:
-            later = np.flatnonzero(times[:end] > until_ms)
+            later = np.flatnonzero(events.time_ms[order[:end]] > until_ms)
             end = int(later[0]) if len(later) else end
         if not end:
             return None
+        counts = np.bincount(topics[:end], minlength=len(filled))
+        for buffer, start, count, stop in zip(buffers, bounds[:-1], counts, bounds[1:], strict=True):
+            buffer.clear()
+            if start + count < stop:
+                rest = events.select(np.arange(start + count, stop))
+                rest.compact()
+                buffer.add(rest, offsets[start + count : stop])
         taken = order[:end]
-        joined = concatenate(events)
-        result = joined.select(taken), np.concatenate(offsets)[taken]
-        for kind in filled:
-            self._drop(kind, int((kinds[:end] == kind).sum()))
-        return result
-
-    def _drop(self, kind: Kind, count: int) -> None:
-        """Takes the first ``count`` events of a topic out of its buffer."""
-        buffer = self._buffers[kind]
-        assert buffer.events is not None
-        assert buffer.offsets is not None
-        if count == len(buffer.events):
-            buffer.events = buffer.offsets = None
-        elif count:
-            buffer.events = buffer.events.select(np.arange(count, len(buffer.events)))
-            buffer.offsets = buffer.offsets[count:]
+        return events.select(taken), offsets[taken]
 
 
-def _merged_order(events: list[Columns]) -> Ints:
-    """The order of a merge by first events, as indices into the topics laid one behind the other.
+def _merged_order(times_ms: Ints, bounds: Ints) -> Ints:
+    """The order of a merge by first events, as indices; topic ``i`` has those from ``bounds[i]`` to ``bounds[i + 1]``.
 
     An event behind a later one of its topic follows that at once (the other topics' first events are later still), so
     merging is sorting by the largest timestamp so far of each topic, ties by topic, then by place.
     """
-    keys = np.concatenate([np.maximum.accumulate(e.time_ms) for e in events])
+    keys = times_ms.copy()
+    for start, stop in itertools.pairwise(bounds.tolist()):
+        np.maximum.accumulate(keys[start:stop], out=keys[start:stop])
     return np.argsort(keys, kind="stable")

@@ -30,6 +30,12 @@ BACKSLASH: Final = 0x5C
 SHORT: Final = 128
 
 
+def frozen(data: Bytes) -> Bytes:
+    """The array, which nobody writes to any more: compiled code is made for such arrays, or once more for both."""
+    data.flags.writeable = False
+    return data
+
+
 if config.DISABLE_JIT:
 
     def byte_at(data: Bytes, at: int) -> int:

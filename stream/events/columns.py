@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import compiled, pasted
 from stream.contract import FieldType, Kind
 from stream.events.bytewise import PADDING, Bytes
 from stream.events.json_scan import NULL, NUMBER, TEXT
 from stream.events.scan_layout import TRAIT_COLUMNS, TRAIT_EVENT, TRAIT_TYPE, TRAIT_VALUE
-from stream.events.spans import MISSING, SIZE_BITS, present_texts, text_of
+from stream.events.spans import MISSING, SIZE_BITS, SIZE_MASK, present_texts, text_of
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -152,8 +153,44 @@ class Columns:
             traits = traits[new[traits[:, TRAIT_EVENT]] >= 0]
             traits[:, TRAIT_EVENT] = new[traits[:, TRAIT_EVENT]]
             traits = traits[np.argsort(traits[:, TRAIT_EVENT], kind="stable")]
-        rest = {name: getattr(self, name)[..., indices] for name in _ARRAYS}
+        # Without gaps, as the kernel is compiled for: an index on the last axis would leave them transposed.
+        rest = {name: getattr(self, name).take(indices, axis=-1) for name in _ARRAYS}
         return Columns(data=self.data, traits=traits, **rest)
+
+    def compact(self) -> None:
+        """Leaves in ``data`` only what spans name; changes the spans where they are."""
+        out = np.empty(len(self.data), np.uint8)
+        end = _compact(self.data, self.customer, self.event_id, self.texts, self.traits, out)
+        out[end : end + PADDING] = 0
+        self.data = out[: end + PADDING].copy()
+
+
+@pasted
+def _carried(data: Bytes, span: int, out: Bytes, at: int) -> tuple[int, int]:
+    """Copies a text, if there is one: its new span, and the end of it."""
+    moved = span
+    if span != MISSING:
+        size, start = span & SIZE_MASK, span >> SIZE_BITS
+        for i in range(size):
+            out[at + i] = data[start + i]
+        moved = at << SIZE_BITS | size
+        at += size
+    return moved, at
+
+
+@compiled
+def _compact(data: Bytes, customer: Ints, event_id: Ints, texts: Ints, traits: Ints, out: Bytes) -> int:
+    """Copies all texts that are named to ``out``, and moves their spans there; where they end."""
+    at = 0
+    for i in range(len(customer)):
+        customer[i], at = _carried(data, customer[i], out, at)
+        event_id[i], at = _carried(data, event_id[i], out, at)
+        for row in range(len(texts)):
+            texts[row, i], at = _carried(data, texts[row, i], out, at)
+    for i in range(len(traits)):
+        if traits[i, TRAIT_TYPE] == TEXT:
+            traits[i, TRAIT_VALUE], at = _carried(data, traits[i, TRAIT_VALUE], out, at)
+    return at
 
 
 #: The columns whose last axis is the events'.

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.contract import Kind
-from stream.events.bytewise import PADDING
+from stream.events.bytestrings import Bytestrings
+from stream.events.bytewise import PADDING, Bytes
 from stream.events.columns import Columns, Rejection, Wanted, concatenate
 from stream.events.event_scan import scan
 from stream.events.json_scan import TEXT
@@ -88,12 +89,15 @@ class Decoder:
         if record_ms is not None:
             late |= _check_ahead(columns, np.asarray(record_ms, np.int64), max_ahead_ms)
         if keys is not None:
-            late |= _check_keys(columns, keys)  # of two reasons this one stays: the key is the greater fault
+            late |= _check_keys(
+                columns, Bytestrings.of(keys)
+            )  # of two reasons this one stays: the key is the greater fault
         if late:
             refused += ((int(columns.source[i]), refusal) for i, refusal in late.items())
             keep = np.ones(len(columns), np.bool_)
             keep[list(late)] = False
             columns = columns.select(np.flatnonzero(keep))
+        columns.compact()  # events of topics wait for each other, and are moved several times
         return columns, _rejections(refused)
 
     def _reader(self, kinds: tuple[Kind, ...]) -> _Reader:
@@ -163,12 +167,7 @@ class _Reader:
         Raises `TypeError` when there is something else among them, and `ValueError` when one is no UTF-8 or has a NUL.
         """
         plan, n = self._plan, len(messages)
-        joined = _SEPARATOR.join([*messages, _END])
-        data = np.frombuffer(joined, np.uint8)
-        if len(data) - np.count_nonzero(data) != n + len(_END):
-            raise ValueError("a message contains what separates messages")
-        if not joined.isascii():
-            joined.decode()
+        data = messages.separated() if isinstance(messages, Bytestrings) else _separated(messages)
         room, counts = plan.room(n), np.zeros(3, np.int64)
         plan.work[:] = 0
         scan(plan.numbers, plan.literals, plan.masks, data, plan.work, room, counts)
@@ -206,6 +205,17 @@ class _Reader:
         )
 
 
+def _separated(messages: Sequence[bytes]) -> Bytes:
+    """As `Bytestrings.separated`, which would be slower for those that are not in one array yet."""
+    joined = _SEPARATOR.join([*messages, _END])
+    data = np.frombuffer(joined, np.uint8)
+    if len(data) - np.count_nonzero(data) != len(messages) + len(_END):
+        raise ValueError("a message contains what separates messages")
+    if not joined.isascii():
+        joined.decode()
+    return data
+
+
 def _is_readable(message: bytes) -> bool:
     """Whether the message may be joined with others."""
     try:
@@ -215,16 +225,12 @@ def _is_readable(message: bytes) -> bool:
     return _SEPARATOR not in message
 
 
-def _check_keys(columns: Columns, keys: Sequence[bytes | None]) -> dict[int, Refusal]:
+def _check_keys(columns: Columns, keys: Bytestrings) -> dict[int, Refusal]:
     """What is wrong with the keys, by the event's index in ``columns``."""
-    expected = [customer.encode() for customer in columns.customers()]
-    given = list(keys) if len(keys) == len(columns) else [keys[i] for i in columns.source.tolist()]
-    if expected == given:
-        return {}
     missing = Refusal(Code.MISSING_KEY, "the record has no key: it must be the `customer_id`")
     wrong = Refusal(Code.WRONG_KEY, "the record's key is not the event's `customer_id`")
-    pairs = enumerate(zip(given, expected, strict=True))
-    return {i: missing if key is None else wrong for i, (key, customer) in pairs if key != customer}
+    differing = keys.differing(columns.data, columns.customer, columns.source).tolist()
+    return {i: missing if keys[int(columns.source[i])] is None else wrong for i in differing}
 
 
 def _check_ahead(columns: Columns, record_ms: npt.NDArray[np.int64], max_ahead_ms: int) -> dict[int, Refusal]:

@@ -23,6 +23,9 @@ MISSING: Final = -1
 SIZE_BITS: Final = 15
 SIZE_MASK: Final = (1 << SIZE_BITS) - 1
 
+#: Joins texts to bytes that could be written to, like those of events: compiled code is made for one kind of them.
+_NOTHING: Final = bytearray()
+
 assert 4 * TEXT_LENGTH <= SIZE_MASK, "the longest text in UTF-8"
 
 
@@ -50,7 +53,7 @@ def make_spans(texts: Sequence[str]) -> tuple[Bytes, Ints, Hashes]:
     """Bytes of ``n`` texts, their spans (n,), and their hashes (n,)."""
     encoded = [text.encode() for text in texts]
     sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    data = np.frombuffer(b"".join(encoded) + bytes(PADDING), np.uint8)
+    data = np.frombuffer(_NOTHING.join([*encoded, bytes(PADDING)]), np.uint8)
     return data, (np.cumsum(sizes) - sizes) << SIZE_BITS | sizes, hash_all(encoded)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher as fetching
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, ConsumerMessage
 
 from stream.errors import BrokerUnreachableError
 from stream.live.fetched import Fetched
-from stream.worker.interfaces import StoredRecord
+from stream.live.record_batches import unpack
+from stream.worker.received import Received
 
 #: An answer to a fetch comes after this at the latest. Faust's 1.5 s would hold up topics that have records.
 _FETCH_WAIT_MS = 100
@@ -23,8 +28,20 @@ _POLL_S = 0.5
 COMMITTED_WITHIN_S = 30.0
 
 _T = TypeVar("_T")
-_NO_TIME = -1
 _UNKNOWN = -1
+_NOTHING = Received.of([])
+
+
+class _MemoryRecords(MemoryRecords):  # type: ignore[misc]
+    """aiokafka's, with the bytes that it reads."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+#: All consumers of this process may have it so; there is no other way to these bytes.
+fetching.MemoryRecords = _MemoryRecords
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):
@@ -44,12 +61,41 @@ class _ConsumerThread(AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def _fetch_records(self, consumer: AIOKafkaConsumer, *args: Any, **options: Any) -> Any:
-        # What has come is made into our records at once, not into aiokafka's first.
-        for result in consumer._fetcher._records.values():  # noqa: SLF001
-            partition_records = getattr(result, "_partition_records", None)
-            if partition_records is not None:
-                partition_records._consumer_record = _stored  # noqa: SLF001
+        fetcher = consumer._fetcher  # noqa: SLF001
+        if not isinstance(fetcher._records, _WholeFetches):  # noqa: SLF001
+            fetcher._records = _WholeFetches(fetcher._records)  # noqa: SLF001
         return await super()._fetch_records(consumer, *args, **options)
+
+
+class _WholeFetches(OrderedDict[TopicPartition, Any]):
+    """What aiokafka has fetched and not handed on, by partition: each gives one `Received`, instead of records."""
+
+    def __setitem__(self, place: TopicPartition, result: Any) -> None:
+        found = getattr(result, "_partition_records", None)  # errors lie here too
+        if isinstance(found, PartitionRecords):
+            result._partition_records = _WholeFetch(place, found)  # noqa: SLF001
+        super().__setitem__(place, result)
+
+
+class _WholeFetch:
+    """In the place of aiokafka's ``PartitionRecords``."""
+
+    def __init__(self, place: TopicPartition, records: PartitionRecords) -> None:
+        self.next_fetch_offset: int = records.next_fetch_offset
+        self._where = f"topic {place.topic}, partition {place.partition}"
+        self._data: bytes | None = records._records.data  # noqa: SLF001
+
+    def __iter__(self) -> Iterator[Received]:
+        return self
+
+    def __next__(self) -> Received:
+        data, self._data = self._data, None
+        if data is None:
+            raise StopIteration
+        received, self.next_fetch_offset = unpack(data, self.next_fetch_offset, self._where)
+        if not len(received):
+            raise StopIteration
+        return received
 
 
 class BatchConsumer(Consumer):
@@ -197,7 +243,7 @@ class BatchConsumer(Consumer):
 
         await self._in_thread(seek())
 
-    def _fetched(self, records: Mapping[TP, list[Any]], generation: int) -> Iterator[Fetched]:
+    def _fetched(self, records: Mapping[TP, list[Received]], generation: int) -> Iterator[Fetched]:
         """What has come, and for the other partitions where they end, if that is news."""
         subscription = self._kafka._subscription.subscription  # noqa: SLF001
         assignment = None if subscription is None else subscription.assignment
@@ -206,20 +252,18 @@ class BatchConsumer(Consumer):
         for place in list(self._told):
             if place not in self._told:  # let go of while others were handed on
                 continue
-            found = records.get(place, [])
+            found = Received.joined(records[place]) if place in records else _NOTHING
             state = assignment.state_value(place)
             if state is not None and state.has_valid_position and state.highwater is not None:
                 now = state.position, state.highwater
-            elif found:  # by now reading goes on somewhere else
-                now = found[-1].offset + 1, found[-1].offset + 1
+            elif len(found):  # by now reading goes on somewhere else
+                behind = int(found.offsets[-1]) + 1
+                now = behind, behind
             else:
                 continue
             told = self._told[place]
-            if found or told != now:
-                # What comes while one waits for it is still aiokafka's.
-                is_ours = bool(found) and isinstance(found[0], StoredRecord)
-                stored = found if is_ours else [_stored(place, one) for one in found]
-                yield Fetched(place.topic, place.partition, generation, stored, told[0], *now)
+            if len(found) or told != now:
+                yield Fetched(place.topic, place.partition, generation, found, told[0], *now)
 
     # --- what Faust would do ---
 
@@ -253,12 +297,6 @@ class BatchTransport(Transport):
     """aiokafka with a `BatchConsumer`."""
 
     Consumer = BatchConsumer
-
-
-def _stored(_: object, record: Any) -> StoredRecord:
-    """The record without its headers: events have none that count."""
-    timestamp_ms = record.timestamp
-    return StoredRecord(record.offset, _NO_TIME if timestamp_ms is None else timestamp_ms, record.key, record.value)
 
 
 def _message(fetched: Fetched) -> ConsumerMessage:

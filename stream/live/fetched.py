@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stream.worker.interfaces import StoredRecord
+from stream.worker.received import Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Fetched:
     topic: str
     partition: int
     generation: int
-    records: Sequence[StoredRecord]
+    records: Received
     start: int
     position: int
     end: int

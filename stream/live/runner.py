@@ -22,6 +22,7 @@ from stream.live.status import PartitionStatus, Phase
 from stream.worker.errors import FencedError, SourceTruncatedError
 from stream.worker.interfaces import Time
 from stream.worker.owner import Owner
+from stream.worker.received import Received
 from stream.worker.replica import Replica
 from stream.worker.settings import ClockMode
 
@@ -201,7 +202,7 @@ class Runner:
         self._next[topic] = fetched.position
         self._ends[topic] = fetched.end
         self._inbox.append(fetched)
-        if fetched.records:
+        if len(fetched.records):
             self._delays.read()
         self._waiting[topic] += len(fetched.records)
         if self._owner is not None:
@@ -211,14 +212,19 @@ class Runner:
     def _push(self, owner: Owner) -> None:
         inbox, self._inbox = self._inbox, []
         self._waiting.clear()
+        by_topic: dict[str, list[Fetched]] = {}
         for fetched in inbox:
-            if fetched.topic == ERASURES:
-                owner.push_requests(fetched.records, fetched.end)
+            by_topic.setdefault(fetched.topic, []).append(fetched)
+        for topic, found in by_topic.items():
+            last = found[-1]
+            records = Received.joined([one.records for one in found])
+            if topic == ERASURES:
+                owner.push_requests(records.records(), last.end)
                 continue
-            kind = _KINDS[fetched.topic]
-            if fetched.records:
-                owner.push(kind, fetched.records, fetched.end)
-            owner.intake.skip(kind, fetched.position, fetched.end)
+            kind = _KINDS[topic]
+            if len(records):
+                owner.push(kind, records, last.end)
+            owner.intake.skip(kind, last.position, last.end)
 
     # --- back-pressure ---
 

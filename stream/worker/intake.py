@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,10 @@ from stream.events.columns import Columns
 from stream.events.decoder import Decoder
 from stream.kafka.topics import CUSTOMER_ERASURES
 from stream.worker.erasures import Request, parse_request
-from stream.worker.interfaces import Headers, Record, Span, StoredRecord
+from stream.worker.interfaces import Record, Span, StoredRecord
 from stream.worker.letters import BAD_ERASURE, WRONG_PARTITION, dead_letter
 from stream.worker.partitioning import partitions_of
+from stream.worker.received import Received
 from stream.worker.settings import Settings
 
 Ints = npt.NDArray[np.int64]
@@ -35,25 +35,6 @@ class _Progress:
     @property
     def is_behind(self) -> bool:
         return self.end is None or self.read < self.end
-
-
-class _Records(NamedTuple):
-    """Records as columns, as `Intake.push_columns` gets them."""
-
-    offsets: Ints
-    times_ms: Ints
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
-    headers: Sequence[Headers]
-
-    def record(self, index: int) -> StoredRecord:
-        return StoredRecord(
-            int(self.offsets[index]),
-            int(self.times_ms[index]),
-            self.keys[index],
-            self.values[index],
-            self.headers[index],
-        )
 
 
 @dataclass(frozen=True)
@@ -108,35 +89,14 @@ class Intake:
 
     # --- records ---
 
-    def push(self, kind: Kind, records: Sequence[StoredRecord], end: int) -> None:
+    def push(self, kind: Kind, records: Received, end: int) -> None:
         """Takes the next records of a topic. ``end`` is where it ends: the high watermark of the fetch."""
-        offsets = np.fromiter((record[0] for record in records), dtype=np.int64, count=len(records))
-        times_ms = np.fromiter((record[1] for record in records), dtype=np.int64, count=len(records))
-        headers = [record[4] for record in records]
-        keys, values = [record[2] for record in records], [record[3] for record in records]
-        self.push_columns(kind, offsets, times_ms, keys, values, headers, end)
-
-    def push_columns(
-        self,
-        kind: Kind,
-        offsets: Ints,
-        times_ms: Ints,
-        keys: Sequence[bytes | None],
-        values: Sequence[bytes | None],
-        headers: Sequence[Headers],
-        end: int,
-    ) -> None:
-        """`push` of ``n`` records as columns: (n,) each. Where a record has no timestamp of its own, it is negative.
-
-        ``headers`` is asked for the records that are refused only, so it may make them when it is asked.
-        """
         progress = self._topics[kind]
         if not self._merger.waiting(kind):
             progress.applied = progress.read
-        if len(offsets):
-            records = _Records(offsets, times_ms, keys, values, headers)
+        if len(records):
             self._decode(kind, records)
-        self.skip(kind, int(offsets[-1]) + 1 if len(offsets) else 0, end)
+        self.skip(kind, int(records.offsets[-1]) + 1 if len(records) else 0, end)
 
     def skip(self, kind: Kind, position: int, end: int) -> None:
         """Says that a topic was read up to ``position``, which steps over what is no record of ours."""
@@ -161,7 +121,7 @@ class Intake:
             self._erasures.read = records[-1].offset + 1
         self._erasures.end = max(self._erasures.end or 0, end)
 
-    def _decode(self, kind: Kind, records: _Records) -> None:
+    def _decode(self, kind: Kind, records: Received) -> None:
         max_ahead_ms = self.plan.definitions.max_ahead_ms
         events, rejections = self.decoder.decode(kind, records.values, records.times_ms, records.keys, max_ahead_ms)
         refused = {rejection.index: (rejection.code, rejection.reason) for rejection in rejections}
@@ -248,7 +208,7 @@ def _misplaced(keys: Sequence[bytes | None], settings: Settings) -> dict[int, st
     """The records whose key belongs to another partition, by index, and what to say of it."""
     if settings.partitions == 1 or not keys:
         return {}
-    belongs = partitions_of([key or b"" for key in keys], settings.partitions)
+    belongs = partitions_of(keys, settings.partitions)
     return {
         i: f"the record is in partition {settings.partition}, its key belongs to partition {belongs[i]}"
         for i in np.flatnonzero(belongs != settings.partition).tolist()

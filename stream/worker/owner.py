@@ -20,7 +20,8 @@ from stream.kafka.topics import RECORD_BYTES_MAX
 from stream.worker.erasures import Request, Sifted
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.intake import Given, Intake, Taken
-from stream.worker.interfaces import Headers, Span, StoredRecord, World
+from stream.worker.interfaces import Span, StoredRecord, World
+from stream.worker.received import Received
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
 from stream.worker.replica import MakePartition, Replica
@@ -207,22 +208,9 @@ class Owner:
 
     # --- what comes in ---
 
-    def push(self, kind: Kind, records: Sequence[StoredRecord], end: int) -> None:
+    def push(self, kind: Kind, records: Received, end: int) -> None:
         """Takes the next records of a topic of events, which ends at ``end`` as far as the fetch knows."""
         self.intake.push(kind, records, end)
-
-    def push_columns(
-        self,
-        kind: Kind,
-        offsets: Ints,
-        times_ms: Ints,
-        keys: Sequence[bytes | None],
-        values: Sequence[bytes | None],
-        headers: Sequence[Headers],
-        end: int,
-    ) -> None:
-        """`push` of records as columns; see `Intake.push_columns`."""
-        self.intake.push_columns(kind, offsets, times_ms, keys, values, headers, end)
 
     def push_requests(self, records: Sequence[StoredRecord], end: int) -> None:
         """Takes the next records of the topic of erasures."""

@@ -7,17 +7,20 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import jsonschema
 import pytest
 
 from stream.brokers.redis_server import RedisServer
+from stream.dashboard.answers import Member
 from stream.dashboard.app import make_app
 from stream.dashboard.broker import BrokerLook
 from stream.dashboard.openapi import DOCUMENT
+from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
 from stream.kafka.workers import Announcement, PartitionState, Percentiles
 from tests.dashboard.fake import FakeAnswers
@@ -239,6 +242,24 @@ def test_members_in_pages_and_as_a_file(filled: RedisServer) -> None:
             assert [row[2] for row in rows if row[0] == "both"] == ["yes"]
             assert found(await browser.get("/v1/segments/empty/members")) == {"members": [], "cursor": None}
             assert (await browser.get("/v1/segments/empty/members.csv")).text == "customer_id,since,held_out\r\n"
+
+    ran(ask)
+
+
+class HalfAnswers(FakeAnswers):
+    """Redis goes away in the midst."""
+
+    async def all_members(self, name: str) -> AsyncIterator[Sequence[Member]]:
+        yield [Member("c1", None, holdout=False)]
+        raise RefusedError(503, "redis_unreachable", "Redis is away")
+
+
+def test_a_file_of_members_that_is_not_whole_shows_it() -> None:
+    async def ask() -> None:
+        async with serving(make_app(HalfAnswers())) as browser:
+            with pytest.raises(aiohttp.ClientError):
+                await browser.get("/v1/segments/lapsed/members.csv")
+            assert (await browser.get("/livez")).status == 200
 
     ran(ask)
 

@@ -127,7 +127,7 @@ def test_worker_sink_and_dashboard_together(tmp_path: Path) -> None:
         (letter,) = pipeline["dead_letters"]["latest"]
         assert (letter["source_topic"], letter["partition"]) == ("clicks", 0)
         assert "onerror" in letter["value"]
-        assert get(f"{url}/v1/segments").json["customers"] == customers
+        until(lambda: get(f"{url}/v1/segments").json["customers"] == customers)
 
         # One customer, with what the owning worker says.
         customer = next(iter(expected.members))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from stream.contract import FieldType, Kind, hash64
+from stream.events.bytewise import PADDING
 from stream.events.columns import Columns, KindColumns, TextTest, Wanted, concatenate
 from stream.events.decoder import Decoder
-from stream.events.spans import hash_all
+from stream.events.spans import MISSING, hash_all, text_of
 from tests.events.making import message, same, shop_events, some, texts_in
 
 
@@ -257,3 +258,34 @@ def test_keys_that_mean_nothing_to_us_may_look_like_our_own() -> None:
         assert not rejections
         assert columns.kind.tolist() == [kind, kind]
         assert np.array_equal(columns.numbers[:, 0], columns.numbers[:, 1], equal_nan=True)
+
+
+def test_what_is_selected_and_joined_has_no_gaps() -> None:
+    """Compiled code takes matrices of one layout; for another one it would be compiled again, in the live worker."""
+    wanted = KindColumns(numbers=("price", "quantity"), hashes=("category", "device"), texts=("country", "url"))
+    lines = [message(Kind.CLICK, price=i, quantity=i, url="u", country="DE", device="d") for i in range(8)]
+    columns, _ = Decoder(Wanted({Kind.CLICK: wanted})).decode(Kind.CLICK, lines)
+    selected = columns.select(np.arange(0, 8, 2))
+    for batch in (selected, concatenate([columns, selected])):
+        for name in ("numbers", "tests", "hashes", "texts", "text_hashes"):
+            assert getattr(batch, name).flags.c_contiguous, name
+
+
+def test_compacting_keeps_the_texts() -> None:
+    wanted = Wanted({Kind.CLICK: KindColumns(texts=("country", "url"))}, traits=("age", "plan"))
+    lines = [
+        message(Kind.CLICK, country="Österreich", traits={"plan": "gold", "age": 30}),
+        message(Kind.CLICK, url="", customer_id="zoë"),
+        message(Kind.CLICK, url="x" * 300, event_id="é"),
+    ]
+    columns, _ = Decoder(wanted).decode_mixed([line[:-1] + b',"type":"click"}' for line in lines])
+    before = columns.customers(), columns.event_ids(), columns.trait_values(), columns.texts.copy(), columns.data
+    columns.compact()
+    assert (columns.customers(), columns.event_ids(), columns.trait_values()) == before[:3]
+    assert len(columns.data) < len(before[4])
+    assert not columns.data[-PADDING:].any()
+    for old, new in zip(before[3].ravel().tolist(), columns.texts.ravel().tolist(), strict=True):
+        if old == MISSING:
+            assert new == MISSING
+        else:
+            assert text_of(memoryview(before[4]), old) == text_of(memoryview(columns.data), new)

@@ -18,6 +18,7 @@ from stream.live.app import GroupSettings, make_app
 from stream.live.consumer import BatchConsumer
 from stream.live.fetched import Fetched
 from stream.worker.interfaces import StoredRecord
+from stream.worker.received import Received
 
 NOTHING: Any = object()
 CLICKS, EMAILS = TP("clicks", 2), TP("emails", 2)
@@ -38,10 +39,10 @@ class Kafka:
     def seek(self, place: TopicPartition, offset: int) -> None:
         self.positions[TP(*place)] = offset
 
-    def poll(self) -> dict[TP, list[StoredRecord]]:
+    def poll(self) -> dict[TP, list[Received]]:
         found = {}
         for place, position in self.positions.items():
-            found[place] = [StoredRecord(position + i, 0, b"k", b"v") for i in range(3)]
+            found[place] = [Received.of([StoredRecord(position + i, 0, b"k", b"v") for i in range(3)])]
             self.positions[place] = position + 3
         return found
 
@@ -84,7 +85,7 @@ class OneConsumer(BatchConsumer):
 
 
 def offsets_of(consumer: OneConsumer, place: TP) -> list[int]:
-    return [r.offset for one in consumer.handed_on if one.topic == place.topic for r in one.records]
+    return [offset for one in consumer.handed_on if one.topic == place.topic for offset in one.records.offsets.tolist()]
 
 
 def drained(
@@ -141,7 +142,7 @@ def test_what_is_let_go_of_while_others_are_handed_on() -> None:
     for place in (CLICKS, EMAILS):
         anew = [one for one in consumer.handed_on if one.topic == place.topic and one.generation == 1]
         assert [(one.start, one.position) for one in anew] == [(1, 4), (4, 7)]
-        assert [record.offset for one in anew for record in one.records] == [1, 2, 3, 4, 5, 6]
+        assert [offset for one in anew for offset in one.records.offsets.tolist()] == [1, 2, 3, 4, 5, 6]
 
 
 def test_all_is_let_go_of_while_others_are_handed_on() -> None:

@@ -13,6 +13,7 @@ from stream.live.metrics import Durations
 from stream.live.runner import Runner
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.interfaces import StoredRecord
+from stream.worker.received import Received
 from stream.worker.settings import ClockMode
 
 
@@ -28,7 +29,7 @@ def runner_at(**positions: int) -> Runner:
 def fetched(start: int, *offsets: int, generation: int = 4, position: int | None = None) -> Fetched:
     records = [StoredRecord(offset, 0, b"k", b"v") for offset in offsets]
     behind = offsets[-1] + 1 if offsets else start
-    return Fetched("clicks", 2, generation, records, start, behind if position is None else position, 100)
+    return Fetched("clicks", 2, generation, Received.of(records), start, behind if position is None else position, 100)
 
 
 def test_one_follows_the_other() -> None:
@@ -36,7 +37,7 @@ def test_one_follows_the_other() -> None:
     for one in (fetched(5, 5, 6), fetched(7, 9), fetched(10, position=12), fetched(12, 12)):
         runner.deliver(one)
     assert runner._next == {"clicks": 13}
-    assert [record.offset for one in runner._inbox for record in one.records] == [5, 6, 9, 12]
+    assert [offset for one in runner._inbox for offset in one.records.offsets.tolist()] == [5, 6, 9, 12]
 
 
 def test_what_is_missing_ends_the_worker() -> None:

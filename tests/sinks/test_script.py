@@ -11,13 +11,14 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import RedisError
 
 from stream.brokers.redis_server import RedisServer
 from stream.instants import format_instant
 from stream.sinks.records import parse_change, parse_memberships
 from stream.sinks.redis.keys import Keys
 from stream.sinks.redis.script import Applied, Place, RefusedError, Script, batch_request, filled_customer
-from stream.sinks.redis.server import make_client
+from stream.sinks.redis.server import is_passing, make_client
 from tests.effort import examples
 from tests.sinks.model import Model, found
 from tests.sinks.servers import client_of
@@ -284,6 +285,45 @@ def test_the_feed_is_bounded(redis_server: RedisServer) -> None:
         there = [(fields["customer"], fields["change"]) for _, fields in client.xrange("segstream:feed")]
     assert 10_000 <= len(there) < 11_000
     assert there == [(f"c{i}", lines[i].decode()) for i in range(12_000 - len(there), 12_000)]
+
+
+def test_a_full_or_a_following_server_may_be_written_to_later(redis_server: RedisServer) -> None:
+    lines = [line("c1", 1, "entered", "buyers", START_MS)]
+
+    async def refused(session: Session) -> None:
+        with pytest.raises(RedisError) as raised:
+            await session.apply(lines)
+        assert is_passing(raised.value), raised.value
+
+    async def play() -> None:
+        async with Session(redis_server) as session:
+            await session.client.config_set("maxmemory", "1")
+            try:
+                await refused(session)
+            finally:
+                await session.client.config_set("maxmemory", "0")
+            await session.client.replicaof("127.0.0.1", "1")
+            try:
+                await refused(session)
+            finally:
+                await session.client.replicaof("NO", "ONE")
+            await session.apply(lines)
+
+    asyncio.run(play())
+    model = Model()
+    model.apply(lines[0])
+    check(redis_server, model)
+
+
+def test_a_key_of_another_type_is_no_passing_error(redis_server: RedisServer) -> None:
+    async def play() -> None:
+        async with Session(redis_server) as session:
+            await session.client.set("segstream:segment:buyers:members", "somebody else's")
+            with pytest.raises(RedisError) as raised:
+                await session.apply([line("c1", 1, "entered", "buyers", START_MS)])
+            assert not is_passing(raised.value)
+
+    asyncio.run(play())
 
 
 # --- filling ----------------------------------------------------------------------------------------------------------

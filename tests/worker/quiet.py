@@ -13,6 +13,7 @@ from stream.contract import KINDS, Kind
 from stream.kafka.topics import CUSTOMER_ERASURES, SEGMENT_CHANGES
 from stream.worker.interfaces import Record, StoredRecord, World
 from stream.worker.owner import Owner
+from stream.worker.received import Received
 from stream.worker.settings import Settings
 from stream.worker.snapshots import Saved
 from tests.engine.driver import plan_of
@@ -93,7 +94,8 @@ class Quiet:
     def read(self) -> None:
         """Hands the owner all that it has not read."""
         for kind in Kind:
-            self.owner.push(kind, *self._next(kind.topic))
+            records, end = self._next(kind.topic)
+            self.owner.push(kind, Received.of(records), end)
         self.owner.push_requests(*self._next(CUSTOMER_ERASURES))
 
     def _next(self, topic: str) -> tuple[list[StoredRecord], int]:

@@ -19,6 +19,7 @@ from stream.worker import recovery
 from stream.worker.errors import EarlierDefinitionsError, FencedError
 from stream.worker.interfaces import World
 from stream.worker.owner import Owner
+from stream.worker.received import Received
 from stream.worker.replica import Replica
 from stream.worker.settings import ClockMode, Limits, Pace, Settings, StreamClock
 from stream.worker.snapshots import Saved
@@ -107,7 +108,7 @@ class Host:
             stop = records[-1].offset + 1 if records else start
             if not any(r.offset >= stop for r in log.records):
                 stop = log.next  # over offsets that no record has
-            self.owner.push(kind, records, log.next)
+            self.owner.push(kind, Received.of(records), log.next)
             self.owner.intake.skip(kind, stop, log.next)
             self.positions[kind.topic] = stop
         if random.random() < 0.5:

@@ -18,6 +18,7 @@ from stream.worker import owner as owner_module
 from stream.worker.definitions_history import next_definitions
 from stream.worker.errors import EarlierDefinitionsError, FencedError, SourceTruncatedError
 from stream.worker.partitioning import murmur2, partitions_of
+from stream.worker.received import Received
 from stream.worker.records import Checkpoint
 from stream.worker.settings import ClockMode, Limits, Pace, StreamClock
 from tests.engine.making import click, file, purchase
@@ -86,7 +87,7 @@ def test_a_checkpoint_while_behind_is_due_by_time_or_events_with_records_in_betw
         start = world.broker.log("clicks").next
         world.produce(*(click(f"e{start + i}", 0, f"c{start + i}") for i in range(count)))
         world.broker.now_ms += later_ms
-        owner.push(Kind.CLICK, world.broker.log("clicks").records[start:], 1_000)
+        owner.push(Kind.CLICK, Received.of(world.broker.log("clicks").records[start:]), 1_000)
         finish(owner.step())
         return world.keys()[before:]
 
@@ -119,7 +120,7 @@ def test_the_owner_before_is_fenced_at_its_next_record() -> None:
     world.start(BUSY, clock=EVENT_CLOCK)
     sent = len(world.values())
     world.produce(click("e1", 0), click("e2", 0))
-    first.push(Kind.CLICK, world.broker.log("clicks").records, 2)
+    first.push(Kind.CLICK, Received.of(world.broker.log("clicks").records), 2)
     with pytest.raises(FencedError, match="another worker"):
         finish(first.step())
     assert len(world.values()) == sent
@@ -238,29 +239,19 @@ def test_an_event_in_a_wrong_partition_is_a_letter() -> None:
     assert {headers(letter)["code"] for letter in letters} == {b"wrong_partition"}
 
 
-def test_columns_are_taken_as_records_are() -> None:
-    worlds = quiet(partitions=3), quiet(partitions=3)
-    for world in worlds:
-        world.produce(*(click(f"e{i}", i, f"c{i}") for i in range(9)))
-        world.put("clicks", b"a", b"{")
-        world.put("clicks", None, None)
-    plain, columns = worlds
-    records = plain.broker.log("clicks").records
-    plain.owner.push(Kind.CLICK, records, 11)
-    offsets, times = (np.array([record[i] for record in records], dtype=np.int64) for i in (0, 1))
-    keys, values, no_headers = [r.key for r in records], [r.value for r in records], [()] * len(records)
-    columns.owner.push_columns(Kind.CLICK, offsets, times, keys, values, no_headers, 11)
-    given = [world.owner.intake.give() for world in worlds]
-    assert given[0].letters == given[1].letters
-    assert len(given[0].letters) > 2
-    assert given[0].positions == given[1].positions == {**given[0].positions, "clicks": 11}
-    taken = [one.taken for one in given]
-    assert taken[0] is not None
-    assert taken[1] is not None
-    assert taken[0].events.customers() == taken[1].events.customers()
-    assert taken[0].offsets.tolist() == taken[1].offsets.tolist()
-    columns.owner.push_columns(Kind.CLICK, offsets[:0], times[:0], [], [], [], 12)
-    assert columns.owner.intake.positions()["clicks"] == 11
+def test_what_is_refused_is_skipped() -> None:
+    world = quiet(partitions=3)
+    world.produce(*(click(f"e{i}", i, f"c{i}") for i in range(9)))
+    world.put("clicks", b"a", b"{")
+    world.put("clicks", None, None)
+    world.owner.push(Kind.CLICK, Received.of(world.broker.log("clicks").records), 11)
+    given = world.owner.intake.give()
+    assert len(given.letters) > 2
+    assert given.positions["clicks"] == 11
+    assert given.taken is not None
+    assert given.taken.events.customers() == [f"c{offset}" for offset in given.taken.offsets.tolist()]
+    world.owner.push(Kind.CLICK, Received.of([]), 12)
+    assert world.owner.intake.positions()["clicks"] == 11
 
 
 def test_murmur2_is_that_of_kafka() -> None:

@@ -308,8 +308,8 @@ local function check_offsets(places)
   return true
 end
 
--- request: topic, places {partition, offset of the first record, offset behind the last}, keep_changes, and changes
--- {customer, sequence, change, segment, at_ms, cause, is_held_out, json}.
+-- request: topic, places {partition, offset of the first record, offset behind the last}, keep_changes, feed: whether
+-- these changes are among the latest, and changes {customer, sequence, change, segment, at_ms, cause, is_held_out, json}.
 local function apply()
   local meta = call('HMGET', META, 'layout', 'topic', 'filled', 'at_ms')
   if meta[1] ~= LAYOUT or meta[2] ~= request.topic or meta[3] ~= '1' or not check_offsets(request.places) then
@@ -371,7 +371,7 @@ local function apply()
           flows[#flows + 1] = { segment, at_ms, change[6], kind == ENTERED and ':in' or ':out' }
         end
         customer.changes[#customer.changes + 1] = change[8]
-        if change[6] ~= 'erasure' then
+        if request.feed and change[6] ~= 'erasure' then
           feed[#feed + 1] = { id, change[8] }
         end
       end

@@ -14,6 +14,7 @@ from stream.kafka.connection import unreachable
 from stream.kafka.topics import SEGMENT_CHANGES
 from stream.live.reader import LogReader
 from stream.sinks.records import Change, parse_change
+from stream.sinks.redis.keys import FEED_LENGTH
 from stream.sinks.redis.script import Applied, Place, Script, batch_request
 from stream.sinks.redis.status import SinkStatus
 
@@ -128,7 +129,9 @@ class Following:
                 where = f"{record.topic}, partition {record.partition}, offset {record.offset}"
                 _log.warning("%s: passed over, it is no change: %s", where, error)
         places = [Place(partition, start, stops[partition]) for partition, start in starts.items()]
-        request = batch_request(self._topic, places, changes, keep_evidence=self._keep_evidence)
+        # What so many others come after would only be written to the feed to be trimmed again.
+        is_latest = self._behind() < 2 * FEED_LENGTH
+        request = batch_request(self._topic, places, changes, keep_evidence=self._keep_evidence, feed=is_latest)
         await self._arrived()
         self._offsets.update(stops)
         self._pending = asyncio.create_task(self._apply(request), name="batch")
@@ -145,8 +148,14 @@ class Following:
         if applied.gaps:
             _log.warning("%d changes never came: a customer's numbers jump (see docs/redis.md, gaps)", applied.gaps)
 
+    def _lags(self) -> dict[int, int]:
+        """The records that exist and have not been sent to Redis, of partitions that have been fetched from."""
+        ends = {n: self._consumer.highwater(TopicPartition(SEGMENT_CHANGES, n)) for n in self._offsets}
+        return {n: max(0, end - self._offsets[n]) for n, end in ends.items() if end is not None}
+
+    def _behind(self) -> int:
+        return sum(self._lags().values())
+
     def _tell_lags(self) -> None:
-        for partition, offset in self._offsets.items():
-            behind = self._consumer.highwater(TopicPartition(SEGMENT_CHANGES, partition))
-            if behind is not None:
-                self._status.lags(partition, max(0, behind - offset))
+        for partition, records in self._lags().items():
+            self._status.lags(partition, records)

@@ -105,14 +105,23 @@ class Script:
 
 
 def batch_request(
-    topic: str, places: Sequence[Place], changes: Sequence[tuple[Change, bytes]], *, keep_evidence: bool
+    topic: str,
+    places: Sequence[Place],
+    changes: Sequence[tuple[Change, bytes]],
+    *,
+    keep_evidence: bool,
+    feed: bool = True,
 ) -> bytes:
-    """The request for a batch: changes with their JSON, from these places of ``topic``."""
+    """The request for a batch: changes with their JSON, from these places of ``topic``.
+
+    ``feed``: whether they may be among the latest.
+    """
     return _encode(
         {
             "topic": topic,
             "places": places,
             "keep_changes": keep_evidence,
+            "feed": feed,
             "definitions": changes[-1][0].definitions if changes else "",
             "changes": [
                 (

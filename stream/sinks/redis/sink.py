@@ -37,6 +37,10 @@ WAIT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 #: Another sink is at work too, or fills: it is looked again after so long.
 _GIVE_WAY_S = 0.5
+#: What is on its way to Redis, or asked of the broker, is waited for so long when the sink is stopped.
+_ENDED_WITHIN_S = 15.0
+#: The same thing is not said again before.
+_SAID_AGAIN_S = 60.0
 _EXIT_KILLED = 137
 
 _log = logging.getLogger(__name__)
@@ -116,6 +120,9 @@ class Sink:
         self._script = Script(client, self._keys)
         self._name = shown(options.redis)
         self._refill = options.refill
+        self._is_following = False
+        self._is_new = True
+        self._said: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         partitions, self._topic = await _topics(self._options.broker)
@@ -131,12 +138,12 @@ class Sink:
             if not working.done() and not self._is_following:
                 working.cancel()  # of waiting and of filling nothing has to be finished
             stopping.cancel()
+            await asyncio.wait([working], timeout=_ENDED_WITHIN_S)
+            working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await working
         finally:
             await self._reader.stop()
-
-    _is_following = False
 
     async def _work(self, stop: asyncio.Event) -> None:
         """Goes on until it is to stop, or all is done."""
@@ -165,8 +172,17 @@ class Sink:
     def _lost(self, error: RedisError) -> None:
         wrong = f"Redis at {self._name} can't be used: {error}"
         if self._status.redis_wrong is None or self._status.redis_wrong != wrong:
+            self._is_new = True
             _log.warning("%s; trying again", wrong)
         self._status.redis_is(wrong)
+
+    def _say(self, what: str) -> None:
+        """Two sinks at once would say the same again and again."""
+        now = time.monotonic()
+        if now - self._said.get(what, -_SAID_AGAIN_S) >= _SAID_AGAIN_S:
+            self._said[what] = now
+            self._is_new = True
+            _log.warning("%s", what)
 
     async def _go_on(self, stop: asyncio.Event) -> bool:
         """Fills what is empty, and applies what comes. Whether all is done."""
@@ -175,7 +191,7 @@ class Sink:
             try:
                 await self._filling.run(self._topic)
             except RefusedError:
-                _log.info("another sink is filling")
+                self._say("another sink is filling")
                 raise
             self._refill = False
             offsets = await self._offsets()
@@ -197,15 +213,17 @@ class Sink:
         def is_done() -> bool:
             return bool(ends) and all(following.offsets[partition] >= end for partition, end in ends.items())
 
-        _log.info("going on from %s", ", ".join(f"{partition}: {offset:,}" for partition, offset in offsets.items()))
+        if self._is_new:
+            _log.info(
+                "going on from %s", ", ".join(f"{partition}: {offset:,}" for partition, offset in offsets.items())
+            )
+            self._is_new = False
         await following.start()
         self._is_following = True
         try:
             await following.run(lambda: stop.is_set() or is_done(), self._look)
         except RefusedError:
-            _log.warning(
-                "Redis holds other offsets than before: another sink is at work, or it was restored or emptied"
-            )
+            self._say("Redis holds other offsets than before: another sink is at work, or it was restored or emptied")
             raise
         except OffsetOutOfRangeError:
             return False  # where to go on from is looked at again

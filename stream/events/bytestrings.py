@@ -1,0 +1,123 @@
+"""Byte strings by the thousand: one array of bytes, and where each of them lies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.compiled import compiled, pasted
+from stream.events.bytewise import PADDING, Bytes, byte_at, frozen
+from stream.events.spans import SIZE_BITS, SIZE_MASK
+
+Ints = npt.NDArray[np.int64]
+
+#: The size of one that is not there.
+NONE = -1
+
+
+class Bytestrings(Sequence[bytes | None]):
+    """``n`` byte strings in ``data``: ``starts`` (n,) int64, and ``sizes`` (n,) int64 in bytes, `NONE`: none there."""
+
+    __slots__ = ("data", "sizes", "starts")
+
+    def __init__(self, data: Bytes, starts: Ints, sizes: Ints) -> None:
+        self.data = frozen(data)
+        self.starts = starts
+        self.sizes = sizes
+
+    @classmethod
+    def of(cls, values: Sequence[bytes | None]) -> Bytestrings:
+        """These, laid one behind the other."""
+        if isinstance(values, Bytestrings):
+            return values
+        sizes = np.fromiter((NONE if value is None else len(value) for value in values), np.int64, len(values))
+        taken = np.maximum(sizes, 0)
+        data = np.frombuffer(b"".join([value for value in values if value is not None]), np.uint8)
+        return cls(data, np.cumsum(taken) - taken, sizes)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Bytestrings]) -> Bytestrings:
+        """All of ``parts``, in order. Parts that share their bytes go on sharing them."""
+        if all(part.data is parts[0].data for part in parts):
+            data, shifts = parts[0].data, [0] * len(parts)
+        else:
+            data = np.concatenate([part.data for part in parts])
+            ends = np.cumsum([len(part.data) for part in parts])
+            shifts = [0, *ends[:-1].tolist()]
+        starts = np.concatenate([part.starts + shift for part, shift in zip(parts, shifts, strict=True)])
+        return cls(data, starts, np.concatenate([part.sizes for part in parts]))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Bytestrings: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | Bytestrings | None:
+        if isinstance(index, slice):
+            return Bytestrings(self.data, self.starts[index], self.sizes[index])
+        start, size = int(self.starts[index]), int(self.sizes[index])
+        return None if size == NONE else self.data[start : start + size].tobytes()
+
+    def separated(self) -> Bytes:
+        """All of them, a NUL between two, and `stream.events.bytewise.PADDING` NULs and one more behind the last.
+
+        Raises `TypeError` where one is missing, and `ValueError` where one has a NUL in it or is no UTF-8.
+        """
+        if len(self) and int(self.sizes.min()) == NONE:
+            raise TypeError("a message is missing")
+        out = np.empty(int(self.sizes.sum()) + len(self) + PADDING, np.uint8)
+        _join(self.data, self.starts, self.sizes, out)
+        out[-PADDING:] = 0
+        if len(out) - np.count_nonzero(out) != len(self) + PADDING:
+            raise ValueError("a message contains what separates messages")
+        if int(out.view(np.int8).min()) < 0:
+            out.tobytes().decode()
+        return out
+
+    def differing(self, data: Bytes, spans: Ints, which: Ints) -> Ints:
+        """The places among ``n`` spans in ``data`` (`stream.events.spans`) whose text is not string ``which`` (n,)."""
+        differs = np.empty(len(spans), np.bool_)
+        if not _compare(self.data, self.starts, self.sizes, data, spans, which, differs):
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(differs)
+
+
+@pasted
+def _copy(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
+    for i in range(size):
+        target[at + i] = source[start + i]
+
+
+@compiled
+def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> None:
+    """Copies all strings, a NUL behind each."""
+    at = 0
+    for number in range(len(sizes)):
+        size = sizes[number]
+        _copy(data, starts[number], size, out, at)
+        out[at + size] = 0
+        at += size + 1
+
+
+@compiled
+def _compare(data: Bytes, starts: Ints, sizes: Ints, texts: Bytes, spans: Ints, which: Ints, differs: Ints) -> int:
+    """Enters whether each text differs from its string; says how many do."""
+    count = 0
+    for i in range(len(spans)):
+        size, start = sizes[which[i]], starts[which[i]]
+        at = spans[i] >> SIZE_BITS
+        differs[i] = size != spans[i] & SIZE_MASK
+        if not differs[i]:
+            for k in range(size):
+                if byte_at(data, start + k) != byte_at(texts, at + k):
+                    differs[i] = True
+                    break
+        count += differs[i]
+    return count

@@ -1,0 +1,202 @@
+"""What a fetch brings, Kafka's record batches, taken apart at once: no object for each record.
+
+The format is that of Kafka 0.11 and later (magic 2): https://kafka.apache.org/documentation/#recordbatch
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from aiokafka import codec
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+
+from stream.compiled import compiled, pasted
+from stream.events.bytestrings import Bytestrings
+from stream.events.bytewise import Bytes, byte_at
+from stream.worker.interfaces import StoredRecord
+from stream.worker.received import Received
+
+Ints = npt.NDArray[np.int64]
+
+_MAGIC = 2
+_NO_TIME = -1
+#: Base offset, length, leader epoch, magic, CRC; attributes, last offset's delta, first and largest timestamp, producer
+#: id and epoch, base sequence, number of records.
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_MAGIC_AT, _BEFORE_LENGTH, _CHECKED_FROM = 16, 12, 21
+_CODEC, _APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
+_CODECS: dict[int, tuple[str, Callable[[], bool], Callable[[bytes], bytes]]] = {
+    1: ("gzip", codec.has_gzip, codec.gzip_decode),
+    2: ("snappy", codec.has_snappy, codec.snappy_decode),
+    3: ("lz4", codec.has_lz4, codec.lz4_decode),
+    4: ("zstd", codec.has_zstd, codec.zstd_decode),
+}
+
+#: Of a batch in `_unpack`: where its records begin and end, how many there are, the offset and the time that theirs
+#: count from, and the time of all of them, or `_EACH`.
+_BEGIN, _END, _COUNT, _OFFSET, _TIME, _ALL_TIME = range(6)
+_EACH = -2
+#: A varint has so many bytes at most.
+_VARINT_BYTES = 10
+
+
+class _Batches(NamedTuple):
+    """The batches of a fetch, (n, 6), their bytes, and the offset behind the last one."""
+
+    table: Ints
+    data: bytes
+    behind: int
+
+
+def unpack(data: bytes, position: int, where: str) -> tuple[Received, int]:
+    """The records at ``position`` and later, and where reading goes on. ``where`` tells a reader what was read.
+
+    A batch that is cut off at the end is left out. Raises ``CorruptRecordException`` and ``UnsupportedCodecError``.
+    """
+    if len(data) > _MAGIC_AT and data[_MAGIC_AT] < _MAGIC:
+        return _unpack_old(data, position, where)
+    found = _batches(data, where)
+    count = int(found.table[:, _COUNT].sum())
+    columns = np.empty((6, count), np.int64)
+    raw = np.frombuffer(found.data, np.uint8)
+    taken = _unpack(raw, found.table, position, columns)
+    if taken < 0:
+        raise _damaged(where, int(found.table[-taken - 1, _OFFSET]))
+    offsets, times_ms, key_at, key_size, value_at, value_size = columns[:, :taken]
+    keys, values = Bytestrings(raw, key_at, key_size), Bytestrings(raw, value_at, value_size)
+    return Received(offsets, times_ms, keys, values), max(position, found.behind)
+
+
+def _batches(data: bytes, where: str) -> _Batches:
+    """The batches in ``data``; what is compressed is laid behind it."""
+    at, behind = 0, 0
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    decompressed: list[bytes] = []
+    size = len(data)
+    view = memoryview(data)
+    while at + _HEADER.size <= len(data):
+        (
+            offset, length, _, magic, crc, attributes, last_delta, first_ms, largest_ms, _, _, _, count,
+        ) = _HEADER.unpack_from(data, at)  # fmt: skip
+        end = at + _BEFORE_LENGTH + length
+        if end > len(data):
+            break
+        begin = at + _HEADER.size
+        if magic != _MAGIC or length < _HEADER.size - _BEFORE_LENGTH or not 0 <= count <= end - begin:
+            raise _damaged(where, offset)
+        if calc_crc32c(view[at + _CHECKED_FROM : end]) != crc:
+            raise _damaged(where, offset)
+        if not attributes & _CONTROL:
+            if attributes & _CODEC:
+                decompressed.append(_decompressed(attributes & _CODEC, data[begin:end], where))
+                begin, end_of_records = size, size + len(decompressed[-1])
+                size = end_of_records
+            else:
+                end_of_records = end
+            rows.append(
+                (begin, end_of_records, count, offset, first_ms, largest_ms if attributes & _APPEND_TIME else _EACH)
+            )
+        behind = offset + last_delta + 1
+        at = end
+    table = np.array(rows, np.int64).reshape(-1, 6)
+    return _Batches(table, b"".join([data, *decompressed]) if decompressed else data, behind)
+
+
+def _decompressed(number: int, data: bytes, where: str) -> bytes:
+    try:
+        name, is_there, decode = _CODECS[number]
+    except KeyError:
+        raise UnsupportedCodecError(f"{where}: compressed in a way that has no name: {number}") from None
+    if not is_there():
+        raise UnsupportedCodecError(f"{where}: compressed with {name}, for which a library is missing (cramjam)")
+    return decode(data)
+
+
+def _unpack_old(data: bytes, position: int, where: str) -> tuple[Received, int]:
+    """The same of the formats before: what was written then may still lie in old topics."""
+    found: list[StoredRecord] = []
+    batches = MemoryRecords(data)
+    behind = position
+    while batches.has_next():
+        batch = batches.next_batch()
+        if not batch.validate_crc():
+            raise _damaged(where, behind)
+        for record in batch:
+            if record.offset >= behind:
+                time_ms = _NO_TIME if record.timestamp is None else record.timestamp
+                found.append(StoredRecord(record.offset, time_ms, record.key, record.value))
+                behind = record.offset + 1
+    return Received.of(found), behind
+
+
+def _damaged(where: str, offset: int) -> CorruptRecordException:
+    return CorruptRecordException(f"{where}: the batch of records at offset {offset} is damaged")
+
+
+@pasted
+def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """The zigzag number at ``at`` and where the next one is, which is -1 where there is none before ``end``."""
+    number, shift = 0, 0
+    behind = -1
+    while at < end and shift < 7 * _VARINT_BYTES:
+        byte = byte_at(data, at)
+        at += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            behind = at
+            break
+    return (number >> 1) ^ -(number & 1), behind
+
+
+@compiled
+def _unpack(data: Bytes, batches: Ints, position: int, out: Ints) -> int:
+    """Enters offsets, times, keys and values of all records from ``position`` on.
+
+    Returns how many there are, or, where batch ``i`` is damaged, ``-i - 1``.
+    """
+    taken = 0
+    for number in range(len(batches)):
+        at, end = batches[number, _BEGIN], batches[number, _END]
+        for _ in range(batches[number, _COUNT]):
+            length, at = _varint(data, at, end)
+            behind = at + length
+            if at < 0 or length < 1 or behind > end:
+                return -number - 1
+            time_delta, at = _varint(data, at + 1, behind)  # behind the attributes, which mean nothing
+            offset_delta, at = _varint(data, at, behind) if at >= 0 else (0, at)
+            key_size, at = _varint(data, at, behind) if at >= 0 else (0, at)
+            key_at = at
+            if at < 0 or key_size < -1 or at + max(key_size, 0) > behind:
+                return -number - 1
+            value_size, at = _varint(data, at + max(key_size, 0), behind)
+            if at < 0 or value_size < -1 or at + max(value_size, 0) > behind:
+                return -number - 1
+            offset = batches[number, _OFFSET] + offset_delta
+            if offset >= position:
+                out[0, taken] = offset
+                out[1, taken] = (
+                    batches[number, _TIME] + time_delta
+                    if batches[number, _ALL_TIME] == _EACH
+                    else batches[number, _ALL_TIME]
+                )
+                out[2, taken] = key_at
+                out[3, taken] = key_size
+                out[4, taken] = at
+                out[5, taken] = value_size
+                taken += 1
+            at = behind
+        if at != end:
+            return -number - 1
+    return taken
+
+
+def prepare() -> None:
+    """Loads the compiled code, or compiles it."""
+    unpack(b"", 0, "nowhere")
