@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.invented import Dashboard
+from tests.browser.watching import Watch
 
 WIDTHS = {375: 812, 1440: 900}
 _BAD = ("serious", "critical")
@@ -76,20 +77,20 @@ PAGES: list[Callable[[Page], None]] = [
 
 
 @pytest.mark.parametrize("show", PAGES)
-def test_nothing_keeps_people_from_using_it(page: Page, watch, show: Callable[[Page], None]):
+def test_nothing_keeps_people_from_using_it(page: Page, watch: Watch, show: Callable[[Page], None]) -> None:
     watch.allow("status of 404")
     show(page)
     expect(page.locator("main [aria-busy]")).to_have_count(0)
     _examine(page)
 
 
-def test_the_login_page(page: Page):
+def test_the_login_page(page: Page) -> None:
     with Dashboard(token="right") as dashboard:
         page.goto(f"{dashboard.url}/login")
         _examine(page)
 
 
-def test_a_lost_connection(page: Page, dashboard: Dashboard, watch):
+def test_a_lost_connection(page: Page, dashboard: Dashboard, watch: Watch) -> None:
     watch.allow("ERR_|status of 503")
     dashboard.answers.away.add("redis")
     page.goto("/")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.browser.invented import Dashboard
+from tests.browser.watching import Watch
 
 REFUSED = "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"
 
 
-def test_lost_and_regained(page: Page, dashboard: Dashboard, watch):
+def test_lost_and_regained(page: Page, dashboard: Dashboard, watch: Watch) -> None:
     watch.allow(REFUSED)
     page.goto("/")
     connection = page.get_by_role("status")
@@ -33,7 +34,7 @@ def test_lost_and_regained(page: Page, dashboard: Dashboard, watch):
     expect(count).to_have_text("7,655")
 
 
-def test_a_page_that_came_too_early_is_filled_later(page: Page, dashboard: Dashboard, watch):
+def test_a_page_that_came_too_early_is_filled_later(page: Page, dashboard: Dashboard, watch: Watch) -> None:
     watch.allow(REFUSED)
     page.goto("/")
     expect(page.get_by_role("status")).to_have_text("Live")
@@ -46,7 +47,7 @@ def test_a_page_that_came_too_early_is_filled_later(page: Page, dashboard: Dashb
     expect(page.get_by_role("heading", name="Workers")).to_be_visible(timeout=15_000)
 
 
-def test_redis_away_is_said_and_its_end_too(page: Page, dashboard: Dashboard, watch):
+def test_redis_away_is_said_and_its_end_too(page: Page, dashboard: Dashboard, watch: Watch) -> None:
     watch.allow("status of 503")
     page.goto("/")
     expect(page.get_by_role("status")).to_have_text("Live")

@@ -7,10 +7,11 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.invented import Dashboard
+from tests.browser.watching import Watch
 from tests.dashboard.fake import CUSTOMERS
 
 
-def test_a_customer_is_found_by_search(page: Page):
+def test_a_customer_is_found_by_search(page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="Customers", exact=True).click()
     page.get_by_role("searchbox", name="Customer id").fill("c006312")
@@ -23,7 +24,7 @@ def test_a_customer_is_found_by_search(page: Page):
     expect(page.locator("[data-facts]")).to_contain_text("Next possible change")
 
 
-def test_any_id_has_a_page(page: Page):
+def test_any_id_has_a_page(page: Page) -> None:
     page.goto("/customers")
     for customer in CUSTOMERS:
         page.get_by_role("searchbox", name="Customer id").fill(customer)
@@ -35,7 +36,7 @@ def test_any_id_has_a_page(page: Page):
         expect(page.locator(".memberships li")).to_have_count(3)
 
 
-def test_the_time_line_says_why(page: Page):
+def test_the_time_line_says_why(page: Page) -> None:
     page.goto("/customers/c006312")
     first = page.locator(".timeline .changes > li").first
     expect(first).to_contain_text("put something into the cart 30 minutes ago; has never bought")
@@ -45,7 +46,7 @@ def test_the_time_line_says_why(page: Page):
     expect(page.locator(".timeline h3").first).to_have_text(re.compile(r"^\w+day,? \d+ \w+ \d{4}$"))
 
 
-def test_why_and_why_not(page: Page):
+def test_why_and_why_not(page: Page) -> None:
     page.goto("/customers/c006312")
     abroad = page.locator("[data-why=shopper_abroad]")
     expect(abroad).to_contain_text("Not a member")
@@ -67,7 +68,7 @@ def test_why_and_why_not(page: Page):
     expect(page.locator("[data-why]")).to_have_count(1)
 
 
-def test_what_was_opened_stays_open_when_news_come(page: Page, dashboard: Dashboard):
+def test_what_was_opened_stays_open_when_news_come(page: Page, dashboard: Dashboard) -> None:
     page.goto("/customers/c006312")
     cart = page.locator("[data-why=cart_abandoner]")
     cart.locator("summary").click()
@@ -78,19 +79,19 @@ def test_what_was_opened_stays_open_when_news_come(page: Page, dashboard: Dashbo
     expect(cart.locator("summary")).to_be_focused()
 
 
-def test_nobody_is_said_in_words(page: Page, watch):
+def test_nobody_is_said_in_words(page: Page, watch: Watch) -> None:
     watch.allow("status of 404")
     page.goto("/customers/nobody")
     expect(page.get_by_role("heading", name="Nobody with this id is known")).to_be_visible()
 
 
-def test_without_a_worker_what_redis_holds_is_shown(page: Page):
+def test_without_a_worker_what_redis_holds_is_shown(page: Page) -> None:
     page.goto("/customers/away")
     expect(page.locator(".memberships li")).to_have_count(3)
     expect(page.get_by_text("only what Redis holds is shown")).to_be_visible()
 
 
-def test_without_redis_it_is_said_and_can_be_tried_again(page: Page, dashboard: Dashboard, watch):
+def test_without_redis_it_is_said_and_can_be_tried_again(page: Page, dashboard: Dashboard, watch: Watch) -> None:
     watch.allow("status of 503")
     dashboard.answers.away.add("redis")
     page.goto("/customers/c006312")

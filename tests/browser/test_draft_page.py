@@ -21,7 +21,7 @@ def _selected(page: Page) -> str:
     return chosen
 
 
-def test_a_draft_is_previewed(page: Page):
+def test_a_draft_is_previewed(page: Page) -> None:
     page.goto("/draft")
     page.get_by_role("button", name="Check and count").click()
     preview = page.locator("[data-preview=keen_visitor]")
@@ -30,7 +30,7 @@ def test_a_draft_is_previewed(page: Page):
     expect(preview.get_by_role("link", name="c006312")).to_have_attribute("href", "/customers/c006312")
 
 
-def test_a_mistake_is_shown_at_its_place(page: Page):
+def test_a_mistake_is_shown_at_its_place(page: Page) -> None:
     page.goto("/draft")
     page.locator("#source").fill(MISTAKES)
     page.keyboard.press("Control+Enter")
@@ -50,7 +50,7 @@ def test_a_mistake_is_shown_at_its_place(page: Page):
     expect(page.locator(".lines > .error")).to_have_count(0)
 
 
-def test_a_place_far_down_is_brought_into_view(page: Page):
+def test_a_place_far_down_is_brought_into_view(page: Page) -> None:
     page.goto("/draft")
     page.locator("#source").fill("# so\n" * 300 + MISTAKES)
     page.keyboard.press("Control+Enter")
@@ -65,13 +65,13 @@ def test_a_place_far_down_is_brought_into_view(page: Page):
     assert field["y"] < line["y"] < field["y"] + field["height"]
 
 
-def test_it_may_begin_with_a_segment_that_is_there(page: Page):
+def test_it_may_begin_with_a_segment_that_is_there(page: Page) -> None:
     page.goto("/draft")
     page.get_by_label("Begin with").select_option("lapsed")
     expect(page.locator("#source")).to_have_value(re.compile(r"^version: 1\nsegments:\n  lapsed:\n"))
 
 
-def test_it_outlives_a_reload_and_keeps_indentation(page: Page):
+def test_it_outlives_a_reload_and_keeps_indentation(page: Page) -> None:
     page.goto("/draft")
     field = page.locator("#source")
     field.fill("segments:\n  mine:")
@@ -83,7 +83,7 @@ def test_it_outlives_a_reload_and_keeps_indentation(page: Page):
     expect(field).to_have_value("segments:\n  mine:\n  enter: true")
 
 
-def test_without_workers_the_reason_is_said(page: Page, dashboard: Dashboard):
+def test_without_workers_the_reason_is_said(page: Page, dashboard: Dashboard) -> None:
     dashboard.answers.away.add("workers")
     page.goto("/draft")
     page.get_by_role("button", name="Check and count").click()

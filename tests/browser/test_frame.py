@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from stream.dashboard.app import STATIC
+from tests.browser.invented import Dashboard
 
 OURS = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
 #: Ways in which a text becomes elements or code.
@@ -18,7 +19,7 @@ _TEXT_AS_CODE = re.compile(
 )
 
 
-def test_colours_follow_the_system_and_the_switch(page: Page):
+def test_colours_follow_the_system_and_the_switch(page: Page) -> None:
     def ground() -> str:
         colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return colour
@@ -50,14 +51,14 @@ TITLES = {
 }
 
 
-def test_each_page_has_its_title_and_one_heading(page: Page):
+def test_each_page_has_its_title_and_one_heading(page: Page) -> None:
     for path, title in TITLES.items():
         page.goto(path)
         expect(page).to_have_title(title)
         expect(page.locator("h1")).to_have_count(1)
 
 
-def test_the_pipeline_says_how_everything_is(page: Page, dashboard):
+def test_the_pipeline_says_how_everything_is(page: Page, dashboard: Dashboard) -> None:
     page.goto("/pipeline")
     expect(page.get_by_role("table", name="Partitions of i-0").locator("tbody tr")).to_have_count(4)
     expect(page.get_by_role("table", name="Partitions of i-0")).to_contain_text("4,321 records to go")
@@ -70,7 +71,7 @@ def test_the_pipeline_says_how_everything_is(page: Page, dashboard):
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
-def test_our_files_make_no_code_of_text_and_load_nothing_from_elsewhere(path: Path):
+def test_our_files_make_no_code_of_text_and_load_nothing_from_elsewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not _TEXT_AS_CODE.search(text)
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", text)) - {"http://www.w3.org/2000/svg"}
@@ -80,7 +81,7 @@ def test_our_files_make_no_code_of_text_and_load_nothing_from_elsewhere(path: Pa
     assert len(text.splitlines()) < 400
 
 
-def test_what_others_made_is_named_with_its_licence():
+def test_what_others_made_is_named_with_its_licence() -> None:
     notice = (STATIC / "vendor" / "NOTICE").read_text()
     for folder in (path for path in (STATIC / "vendor").iterdir() if path.is_dir()):
         assert folder.name in notice

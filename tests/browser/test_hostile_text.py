@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.invented import Dashboard
 from tests.dashboard.fake import HOSTILE
 
 PAGES = {
@@ -18,7 +19,7 @@ PAGES = {
 _HOSTILE_ELEMENTS = "main :is(img, b[onerror], script, iframe, [onerror], [onclick], [style*=expression])"
 
 
-def test_hostile_text_stays_text(page: Page):
+def test_hostile_text_stays_text(page: Page) -> None:
     for path, content in PAGES.items():
         page.goto(path)
         expect(page.locator(content).first).to_be_visible()
@@ -26,7 +27,7 @@ def test_hostile_text_stays_text(page: Page):
         assert page.locator(_HOSTILE_ELEMENTS).count() == 0, path
 
 
-def test_a_hostile_draft_stays_text(page: Page):
+def test_a_hostile_draft_stays_text(page: Page) -> None:
     page.goto("/draft")
     page.locator("#source").fill(f'version: 1\nsegments:\n  a:\n    enter: {HOSTILE}("{HOSTILE}")\n')
     page.keyboard.press("Control+Enter")
@@ -34,7 +35,7 @@ def test_a_hostile_draft_stays_text(page: Page):
     assert page.locator(_HOSTILE_ELEMENTS).count() == 0
 
 
-def test_a_hostile_change_that_comes_while_one_looks(page: Page, dashboard):
+def test_a_hostile_change_that_comes_while_one_looks(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     expect(page.locator(".feed li").first).to_be_visible()
     dashboard.answers.tell(f"{HOSTILE}1", "lapsed", words="<script>alert(2)</script>")

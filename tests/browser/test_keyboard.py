@@ -14,7 +14,7 @@ def _focused(page: Page) -> str:
     return text
 
 
-def test_a_walk_through_the_frame_into_a_segment(page: Page):
+def test_a_walk_through_the_frame_into_a_segment(page: Page) -> None:
     page.goto("/")
     expect(page.locator("[data-segment]")).to_have_count(21)
     walked = []
@@ -41,7 +41,7 @@ def test_a_walk_through_the_frame_into_a_segment(page: Page):
     expect(page.get_by_role("heading", level=1, name="Lapsed")).to_be_focused()
 
 
-def test_the_skip_link_skips(page: Page):
+def test_the_skip_link_skips(page: Page) -> None:
     page.goto("/pipeline")
     expect(page.get_by_role("heading", name="Workers")).to_be_visible()
     page.keyboard.press("Tab")
@@ -50,16 +50,17 @@ def test_the_skip_link_skips(page: Page):
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_a_slash_that_is_typed_is_a_slash(page: Page):
+def test_a_slash_that_is_typed_is_a_slash(page: Page) -> None:
     page.goto("/customers")
-    page.keyboard.press("/")
     search = page.get_by_role("searchbox", name="Customer id")
+    expect(search).to_be_visible()
+    page.keyboard.press("/")
     expect(search).to_be_focused()
     page.keyboard.type("a/b")
     expect(search).to_have_value("a/b")
 
 
-def test_what_has_the_focus_is_seen(page: Page):
+def test_what_has_the_focus_is_seen(page: Page) -> None:
     page.goto("/segments/cart_abandoner")
     expect(page.get_by_role("link", name="All as CSV")).to_be_visible()
     for _ in range(25):
@@ -74,7 +75,7 @@ def test_what_has_the_focus_is_seen(page: Page):
         assert outlined == "solid", _focused(page)
 
 
-def test_the_spans_of_the_curve_by_arrow_keys(page: Page):
+def test_the_spans_of_the_curve_by_arrow_keys(page: Page) -> None:
     page.goto("/segments/cart_abandoner")
     expect(page.locator(".chart canvas")).to_have_count(2)
     page.get_by_role("radio", name="24 hours").focus()
@@ -82,7 +83,7 @@ def test_the_spans_of_the_curve_by_arrow_keys(page: Page):
         page.keyboard.press("ArrowRight")
 
 
-def test_the_way_back_is_the_browser_s(page: Page):
+def test_the_way_back_is_the_browser_s(page: Page) -> None:
     page.goto("/?tag=churn")
     page.get_by_role("link", name="Lapsed", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Lapsed")

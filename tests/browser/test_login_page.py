@@ -7,9 +7,10 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.invented import Dashboard
+from tests.browser.watching import Watch
 
 
-def test_in_and_out(page: Page, watch):
+def test_in_and_out(page: Page, watch: Watch) -> None:
     watch.allow("status of 40[13]")
     with Dashboard(token="right") as dashboard:
         page.goto(f"{dashboard.url}/segments/lapsed")
@@ -27,7 +28,7 @@ def test_in_and_out(page: Page, watch):
         expect(page.get_by_label("Token")).to_be_visible()
 
 
-def test_a_session_that_ended_leads_to_the_login_and_back(page: Page, watch):
+def test_a_session_that_ended_leads_to_the_login_and_back(page: Page, watch: Watch) -> None:
     watch.allow("status of 401")
     with Dashboard(token="right") as dashboard:
         page.goto(f"{dashboard.url}/login?next=%2Fpipeline")

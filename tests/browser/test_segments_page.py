@@ -7,13 +7,14 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.invented import Dashboard
+from tests.browser.watching import Watch
 
 
 def _names(page: Page) -> list[str]:
     return [card.get_attribute("data-segment") or "" for card in page.locator("[data-segment]").all()]
 
 
-def test_a_count_moves_while_one_looks(page: Page, dashboard: Dashboard):
+def test_a_count_moves_while_one_looks(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     count = page.locator("[data-count=cart_abandoner]")
     expect(count).to_have_text(f"{dashboard.answers.size('cart_abandoner'):,}")
@@ -26,7 +27,7 @@ def test_a_count_moves_while_one_looks(page: Page, dashboard: Dashboard):
     expect(count).not_to_have_class(re.compile("flash"))
 
 
-def test_cards_keep_their_places_when_counts_move(page: Page, dashboard: Dashboard):
+def test_cards_keep_their_places_when_counts_move(page: Page, dashboard: Dashboard) -> None:
     page.goto("/?sort=members")
     expect(page.locator("[data-segment]").first).to_be_visible()
     before = _names(page)
@@ -37,7 +38,7 @@ def test_cards_keep_their_places_when_counts_move(page: Page, dashboard: Dashboa
     assert _names(page) == before
 
 
-def test_the_reason_of_a_change_in_words(page: Page, dashboard: Dashboard):
+def test_the_reason_of_a_change_in_words(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     expect(page.locator(".feed li").first).to_be_visible()
     words = "put two things into the cart 31 minutes ago, and has not bought since"
@@ -50,7 +51,7 @@ def test_the_reason_of_a_change_in_words(page: Page, dashboard: Dashboard):
     expect(newest.get_by_role("link", name="c000777")).to_have_attribute("href", "/customers/c000777")
 
 
-def test_search_finds_names_tags_and_owners(page: Page):
+def test_search_finds_names_tags_and_owners(page: Page) -> None:
     page.goto("/")
     search = page.get_by_role("searchbox", name="Search")
     search.fill("LEFT items cart")
@@ -67,7 +68,7 @@ def test_search_finds_names_tags_and_owners(page: Page):
     expect(page.locator("[data-segment]")).to_have_count(21)
 
 
-def test_filters_and_order_stand_in_the_address(page: Page, dashboard: Dashboard):
+def test_filters_and_order_stand_in_the_address(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     page.get_by_label("Tag").select_option("churn")
     page.get_by_label("Order").select_option("members")
@@ -78,7 +79,7 @@ def test_filters_and_order_stand_in_the_address(page: Page, dashboard: Dashboard
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_clock_that_is_behind_is_said(page: Page, dashboard: Dashboard):
+def test_a_clock_that_is_behind_is_said(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     expect(page.locator("[data-segment]")).to_have_count(21)
     expect(page.locator("main .notice")).to_be_hidden()
@@ -88,14 +89,14 @@ def test_a_clock_that_is_behind_is_said(page: Page, dashboard: Dashboard):
     expect(page.locator("main .notice")).to_contain_text("The stream clock is 3 h 12 min behind the time of day")
 
 
-def test_alerts_are_on_the_cards(page: Page):
+def test_alerts_are_on_the_cards(page: Page) -> None:
     page.goto("/?sort=alerts")
     first = page.locator("[data-segment]").first
     expect(first.locator(".alert")).to_be_visible()
     expect(page.locator("[data-segment=win_back] .alert")).to_contain_text("fewer than its min_size of 5,000")
 
 
-def test_one_segment_has_its_curve_reasons_and_members(page: Page, dashboard: Dashboard):
+def test_one_segment_has_its_curve_reasons_and_members(page: Page, dashboard: Dashboard) -> None:
     page.goto("/")
     page.get_by_role("link", name="Cart abandoner", exact=True).first.click()
     expect(page).to_have_url(re.compile("/segments/cart_abandoner$"))
@@ -119,7 +120,7 @@ def test_one_segment_has_its_curve_reasons_and_members(page: Page, dashboard: Da
     expect(page.locator("[data-count=cart_abandoner]")).to_have_text("4,321")
 
 
-def test_members_are_exported(page: Page):
+def test_members_are_exported(page: Page) -> None:
     page.goto("/segments/cart_abandoner")
     with page.expect_download() as download:
         page.get_by_role("link", name="All as CSV").click()
@@ -127,7 +128,7 @@ def test_members_are_exported(page: Page):
     assert download.value.path().read_bytes().startswith(b"customer_id,since,held_out\r\nc000001,")
 
 
-def test_an_unknown_segment_leads_back(page: Page, watch):
+def test_an_unknown_segment_leads_back(page: Page, watch: Watch) -> None:
     watch.allow("status of 404")
     page.goto("/segments/nothing_like_that")
     expect(page.get_by_role("heading", name="There is no such segment")).to_be_visible()
@@ -135,7 +136,7 @@ def test_an_unknown_segment_leads_back(page: Page, watch):
     expect(page.locator("[data-segment]")).to_have_count(21)
 
 
-def test_times_are_the_shop_s(page: Page, dashboard: Dashboard):
+def test_times_are_the_shop_s(page: Page, dashboard: Dashboard) -> None:
     change = dashboard.answers.remember("c000001", "lapsed")
     at = "2025-07-01T22:30:15.250Z"
     change["at"] = at

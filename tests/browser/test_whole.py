@@ -50,7 +50,7 @@ def page(context: BrowserContext, watch: Watch) -> Iterator[Page]:
     watch.check()
 
 
-def test_what_is_produced_is_on_the_page(parts: RealParts, page: Page):
+def test_what_is_produced_is_on_the_page(parts: RealParts, page: Page) -> None:
     parts.produce([f"c{number:03}" for number in range(40)], action="add_to_cart")
     page.goto(f"{parts.url}/")
     carted = page.locator("[data-count=carted]")
