@@ -14,10 +14,13 @@ import click
 
 from stream import __version__
 from stream.errors import (
+    BrokerStartError,
     BrokerUnreachableError,
     CustomerUnknownError,
+    DemoTopicsError,
     GroupInUseError,
     InputError,
+    PartEndedError,
     PortInUseError,
     SegstreamError,
     SnapshotFolderError,
@@ -41,6 +44,7 @@ COMMANDS = {
     "redrive": ("redrive:redrive", "Send dead letters back to their topics, once what was wrong is mended."),
     "reset": ("reset:reset", "Start anew from the topics' beginning."),
     "config": ("config:config", "Print the settings of all commands, and where each comes from."),
+    "demo": ("demo:demo", "See it live: all parts on this machine, with a simulated shop."),
     "simulate": ("simulate:simulate", "Make believable shop traffic, to try segments with."),
 }
 
@@ -48,6 +52,7 @@ EXIT_FOUND = 1  # a check found something
 EXIT_USAGE = 2
 EXIT_CONFIG = 64  # bad configuration, a definitions file with an error among it
 EXIT_UNREACHABLE = 69  # a service does not answer
+EXIT_INTERNAL = 70  # something went wrong that should not
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 
 
@@ -55,6 +60,9 @@ EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 _EXIT_CODES: dict[type[SegstreamError], int] = {
     InputError: EXIT_USAGE,
     SortSpaceError: EXIT_USAGE,
+    BrokerStartError: EXIT_CONFIG,
+    DemoTopicsError: EXIT_CONFIG,
+    PartEndedError: EXIT_INTERNAL,
     TopicsError: EXIT_CONFIG,
     GroupInUseError: EXIT_CONFIG,
     PortInUseError: EXIT_CONFIG,

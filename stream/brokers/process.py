@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +44,8 @@ class BrokerProcess(abc.ABC):
         self.cluster_id = base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
         self._temporary = tempfile.TemporaryDirectory(prefix="segstream-broker-")
         self.directory = Path(self._temporary.name)
+        #: Told of each process that is started, before anybody waits for it.
+        self.on_start: Callable[[int], None] | None = None
         self._ports: tuple[int, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -109,6 +111,8 @@ class BrokerProcess(abc.ABC):
                 env=self.environment(),
                 start_new_session=True,
             )
+        if self.on_start is not None:
+            self.on_start(self._process.pid)
         deadline = time.monotonic() + READY_WITHIN_S
         while not asyncio.run(self._answers()):
             if not self.is_running() or time.monotonic() > deadline:

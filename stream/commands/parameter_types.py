@@ -74,3 +74,33 @@ class HttpUrl(click.ParamType):
         if not is_url:
             self.fail(f"{value!r} is not an address such as http://10.0.0.7:6066", param, ctx)
         return str(value.rstrip("/"))
+
+
+class Codec(click.ParamType):
+    """A way to compress batches of records."""
+
+    name = "codec"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from stream.kafka.compression import CODECS, is_available
+
+        if value not in CODECS:
+            self.fail(f"{value!r} is none of {', '.join(CODECS)}", param, ctx)
+        if not is_available(value):
+            self.fail(f"{value} takes the package cramjam: pip install cramjam", param, ctx)
+        return str(value)
+
+
+class RedisUrl(click.ParamType):
+    """Where a Redis server is, as its clients write it."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from redis.asyncio.connection import parse_url
+
+        try:
+            parse_url(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is not an address such as redis://127.0.0.1:6379/0: {error}", param, ctx)
+        return str(value)

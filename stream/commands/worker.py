@@ -11,7 +11,7 @@ import click
 from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import app_id_option, broker_option, run
 from stream.commands.definitions import checked_file, definitions_argument
-from stream.commands.parameter_types import HttpUrl, Instant
+from stream.commands.parameter_types import Codec, HttpUrl, Instant
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
@@ -95,6 +95,13 @@ class _Clock(click.ParamType):
     help="Keep profiles there too, so that the next start reads only what came after. Default: nowhere.",
     show_envvar=True,
 )
+@click.option(
+    "--compression",
+    type=Codec(),
+    metavar="CODEC",
+    help="How what is written to Kafka is compressed: gzip, snappy, lz4 or zstd. Default: not at all.",
+    show_envvar=True,
+)
 @click.option("--force", is_flag=True, help="Take a TIME far after the newest record.", show_envvar=True)
 @click.option("--force-definitions", is_flag=True, help="Go back to definitions that were left.", show_envvar=True)
 @click.option("--quiet-changes", is_flag=True, help="Mark the changes that new definitions cause.", show_envvar=True)
@@ -112,6 +119,7 @@ def worker(
     snapshots: Path | None,
     host: str,
     advertise: str | None,
+    compression: str | None,
     force: bool,
     force_definitions: bool,
     quiet_changes: bool,
@@ -152,6 +160,7 @@ def worker(
         snapshots=snapshots,
         host=host,
         advertise=advertise,
+        compression=compression,
     )
     try:
         run(work(plan, options))

@@ -1,8 +1,8 @@
 """A small process that outlives the one that started it, and takes away what that one could not: after a kill -9.
 
-``python -m stream.demo.guard`` reads lines from its standard input: ``process ID`` and ``folder PATH`` are what there
-is to take away, ``done`` says that nothing is. When the input ends, which is when the other process is gone however
-that came about, it ends those processes and removes those folders.
+Run as a program it reads lines from its standard input: ``process ID`` and ``folder PATH`` are what there is to take
+away. When the input ends, which is when the other process is gone however that came about, it ends those processes and
+removes those folders. Mostly there is nothing left to do.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        # In a session of its own, no Ctrl-C and no closing terminal reaches it. -S and -E: it needs nobody's packages.
+        # In a session of its own, no Ctrl-C and no closing terminal reaches it. It needs no packages.
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-s", __file__],
+            [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -53,8 +53,7 @@ class Guard:
         self._tell(f"folder {folder}")
 
     def close(self) -> None:
-        """Says that all has been taken away."""
-        self._tell("done")
+        """Has what is left taken away, and returns when nothing is."""
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()
         self._process.wait()
@@ -86,8 +85,6 @@ def watch(lines: Iterable[bytes]) -> None:
             processes.append(int(rest))
         elif word == "folder":
             folders.append(rest)
-        elif word == "done":
-            return
     deadline = time.monotonic() + _GONE_WITHIN_S
     while any(_killed(pid) for pid in processes) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -61,7 +61,7 @@ class Pace:
         self._speed = speed
         self._rate_max = rate_max
 
-    def due(self, coming: "Coming", elapsed_s: float, now_ms: int) -> list[bytes]:
+    def due(self, coming: Coming, elapsed_s: float, now_ms: int) -> list[bytes]:
         """The events of the next ``elapsed_s`` seconds here."""
         until_ms = max(self.shop_ms, min(self.shop_ms + elapsed_s * self._speed * 1_000, now_ms))
         most = max(1, round(self._rate_max * elapsed_s))

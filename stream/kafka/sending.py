@@ -103,11 +103,12 @@ class Sender:
 
 
 @contextlib.asynccontextmanager
-async def connected_sender(broker: str) -> AsyncIterator[Sender]:
-    """A sender to a broker that is known to answer."""
+async def connected_sender(broker: str, compression: str | None = None) -> AsyncIterator[Sender]:
+    """A sender to a broker that is known to answer; ``compression`` is one of `stream.kafka.compression.CODECS`."""
     producer = AIOKafkaProducer(
         bootstrap_servers=broker,
         acks="all",
+        compression_type=compression,
         max_batch_size=BATCH_BYTES,
         request_timeout_ms=int(ACKNOWLEDGED_WITHIN_S * 1_000),
     )

@@ -37,7 +37,14 @@ class LogProducer:
     session timeout, so that nothing is sent any more for a partition that may be somebody else's.
     """
 
-    def __init__(self, broker: str, partitions: Mapping[str, int], timeout_s: float, counters: Counters) -> None:
+    def __init__(
+        self,
+        broker: str,
+        partitions: Mapping[str, int],
+        timeout_s: float,
+        counters: Counters,
+        compression: str | None = None,
+    ) -> None:
         self._broker = broker
         self._partitions = partitions
         self._timeout_s = timeout_s
@@ -47,6 +54,7 @@ class LogProducer:
             bootstrap_servers=broker,
             acks="all",
             linger_ms=0,
+            compression_type=compression,
             max_batch_size=BATCH_BYTES,
             max_request_size=_REQUEST_BYTES_MAX,
             request_timeout_ms=int(timeout_s * 1_000),

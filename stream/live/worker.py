@@ -62,6 +62,7 @@ class Options:
     snapshots: Path | None = None
     host: str = DEFAULT_HOST
     advertise: str | None = None
+    compression: str | None = None
 
 
 async def run(plan: Plan, options: Options) -> None:
@@ -79,7 +80,9 @@ async def run(plan: Plan, options: Options) -> None:
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
     status.unassigned_ms = time.steady_ms()
     durations = Durations()
-    producer = LogProducer(options.broker, partitions, group.request_s, status.counters)
+    producer = LogProducer(
+        options.broker, partitions, group.request_s, status.counters, options.compression
+    )
     reader = LogReader(options.broker)
     async with (
         _started(reader),
