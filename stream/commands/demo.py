@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from stream.commands.broker_options import BrokerAddress
-from stream.commands.parameter_types import Count, RedisUrl
+from stream.commands.parameter_types import Count
+from stream.commands.redis_options import RedisUrl
 
 
 @click.command()

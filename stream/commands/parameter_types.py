@@ -89,18 +89,3 @@ class Codec(click.ParamType):
         if not is_available(value):
             self.fail(f"{value} takes the package cramjam: pip install cramjam", param, ctx)
         return str(value)
-
-
-class RedisUrl(click.ParamType):
-    """Where a Redis server is, as its clients write it."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from redis.asyncio.connection import parse_url
-
-        try:
-            parse_url(value)
-        except ValueError as error:
-            self.fail(f"{value!r} is not an address such as redis://127.0.0.1:6379/0: {error}", param, ctx)
-        return str(value)

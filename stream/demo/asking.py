@@ -39,13 +39,13 @@ class Asking:
                 pass  # it does not listen yet
             await asyncio.sleep(_POLL_S)
 
-    async def applied(self, url: str) -> Applied:
-        """How far the worker is; nothing, as long as it can't be asked."""
+    async def applied(self, url: str) -> Applied | None:
+        """How far the worker is; None as long as it can't be asked."""
         try:
             async with self._session.get(f"{url}/metrics") as answer:
                 page = await answer.text()
         except (aiohttp.ClientError, TimeoutError):
-            return Applied(0, 0)
+            return None
         totals = {"segstream_events_total": 0.0, "segstream_lag_records": 0.0}
         for name, value in _SAMPLE.findall(page):
             totals[name] += float(value)

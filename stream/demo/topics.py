@@ -19,7 +19,7 @@ async def make_topics(broker: str, definitions: Path, partitions: int, *, is_own
     On a broker that is not our own topics that are there stay as they are. Raises ``TopicsError``, and
     ``DemoTopicsError`` when there are events in them.
     """
-    topics = all_topics(destinations=destinations(load(definitions)))
+    topics = all_topics(destinations=destinations(load(definitions.read_text(encoding="utf-8"), definitions.name)))
     async with connected_admin(broker) as admin:
         if not is_own and set(await admin.list_topics()) & {topic.name for topic in event_topics()}:
             partitions = await source_partitions(broker)
