@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: setup demo test lint types unit stress bench lock clean
+.PHONY: setup demo replay-demo test lint types unit stress bench lock clean
 
 # With LOCKED=1 the exact versions of dev.lock are installed (for Python 3.11), their hashes checked.
 $(VENV)/.ready: pyproject.toml dev.lock
@@ -19,8 +19,19 @@ endif
 
 setup: $(VENV)/.ready
 
-# Ten months of a small shop's traffic through the ready definitions: what happened, as a table.
-demo: setup
+# All of it on this machine: a broker, Redis, a worker, the sink, the dashboard and a simulated shop, until Ctrl-C.
+# OPTIONS are those of `segstream demo`.
+demo: $(VENV)/.demo
+	@$(BIN)/segstream demo $(OPTIONS)
+
+$(VENV)/.demo: $(VENV)/.ready
+ifndef LOCKED
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+endif
+	touch $@
+
+# Without any of that: ten months of a small shop's traffic through the ready definitions: what happened, as a table.
+replay-demo: setup
 	@mkdir -p out
 	@echo "Simulating 300,000 events: ten months of a small shop ..."
 	@$(BIN)/segstream simulate --events 300k --days 300 --duplicates 0.01 --late 0.02 --seed $(SEED) --output out/events.jsonl
@@ -59,12 +70,14 @@ $(VENV)/.bench: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
-# Writes dev.lock anew; for Python 3.11.
+# Writes dev.lock anew, and requirements.lock, which has what the image takes of it; for Python 3.11.
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet pip-tools
 	build/lock/bin/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file dev.lock pyproject.toml
+	build/lock/bin/pip-compile --quiet --upgrade --constraint dev.lock --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from tests.cli.commands import COMMAND, environment
 
-WITHIN_S = 120.0
+WITHIN_S = 180.0
 _POLL_S = 0.05
 
 
@@ -44,11 +44,12 @@ def processes() -> list[Process]:
     return found
 
 
-def until(what: str, check: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
-    """Waits until ``check`` gives something, and returns that."""
+def until(what: Callable[[], str] | str, check: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
+    """Waits until ``check`` gives something, and returns that; ``what`` says what was waited for, at the end."""
     deadline = time.monotonic() + within_s
     while not (found := check()):
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(_POLL_S)
     return found
 
@@ -86,7 +87,7 @@ class Demo:
             assert found or self._process.poll() is None, f"it has ended:\n{self.says()}"
             return found
 
-        found: re.Match[str] = until(f"it says {pattern!r}, but:\n{self.says()}", said)
+        found: re.Match[str] = until(lambda: f"it says {pattern!r}, but:\n{self.says()}", said)
         return found
 
     def look(self) -> dict[str, Process]:
@@ -141,7 +142,7 @@ class Demo:
             alive = [one for one in processes() if one.pid in pids or str(self.temporary) in one.command]
             return [*alive, *(port for port in ports if _is_taken(port)), *self.temporary.iterdir()]
 
-        until(f"nothing is left: {left()}", lambda: not left(), 20)
+        until(lambda: f"nothing is left: {left()}", lambda: not left(), 20)
 
     def __enter__(self) -> Self:
         return self

@@ -55,7 +55,7 @@ def test_every_part_is_there() -> None:
     assert services()["prometheus"]["profiles"] == services()["grafana"]["profiles"] == ["observability"]
 
 
-@pytest.mark.parametrize(("service", "words"), command_lines(), ids=str)
+@pytest.mark.parametrize(("service", "words"), list(command_lines()), ids=str)
 def test_every_command_line_is_taken(service: str, words: list[str]) -> None:
     name, rest = parsed(words)
     command = commands()[name]
