@@ -27,8 +27,8 @@ from stream.kafka.routing import Router
 from stream.kafka.sending import connected_sender
 
 DEFINITIONS = Path(stream.__file__).parent / "segments.yaml"
-#: Few: each partition has its own batches, and the embedded broker keeps all of them.
-PARTITIONS = 2
+#: Each would have its own batches, and the embedded broker keeps all of them, and looks through them at each fetch.
+PARTITIONS = 1
 #: Joining a group takes half of it; a worker alone loses nothing by a short one.
 _SESSION_S = 6
 #: What the demo promises about memory over 8 hours is for so many events a second.

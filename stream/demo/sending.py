@@ -11,7 +11,7 @@ from stream.kafka.routing import Router
 from stream.kafka.sending import Sender
 
 #: Events go out so often. More batches would be livelier, but a broker that keeps all of them pays for each.
-TICK_S = 2.0
+TICK_S = 3.0
 #: Lines are sent in pieces of so many, so that others get their turn.
 _PIECE = 5_000
 
