@@ -28,11 +28,19 @@ class Asking:
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0))
 
+    async def lives(self, url: str) -> None:
+        """Returns when the part listens."""
+        await self._until(f"{url}/livez")
+
     async def ready(self, url: str) -> None:
         """Returns when the part says that it is ready."""
+        await self._until(f"{url}/readyz")
+
+    async def _until(self, url: str) -> None:
+        """Returns when the answer is that all is well."""
         while True:
             try:
-                async with self._session.get(f"{url}/readyz") as answer:
+                async with self._session.get(url) as answer:
                     if answer.status == 200:
                         return
             except (aiohttp.ClientError, TimeoutError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Coroutine
@@ -24,7 +23,8 @@ from stream.demo.traffic import DAY_MS, Traffic
 from stream.errors import BrokerUnreachableError, PortInUseError
 from stream.kafka.compression import best
 from stream.kafka.routing import Router
-from stream.kafka.sending import connected_sender
+from stream.kafka.sending import Sender, connected_sender
+from stream.language.checker import load
 
 DEFINITIONS = Path(stream.__file__).parent / "segments.yaml"
 #: Each would have its own batches, and the embedded broker keeps all of them, and looks through them at each fetch.
@@ -35,8 +35,6 @@ _SESSION_S = 6
 RATE_MAX = 100.0
 #: The days after the first ones, at least so many, pass at the demo's speed; then it has caught up with the present.
 _DAYS_BEFORE_NOW = 30
-#: The parts go before us: while we fill, they start and work.
-_NICE = 10
 _WATCH_S = 0.2
 #: When sending fails, some part may have ended, which would say why.
 _CAUSE_WITHIN_S = 2.0
@@ -126,15 +124,16 @@ class _Demo:
         self._urls = _Urls(*(f"http://{HOST}:{port}" for port in (*ports[:2], dashboard)))
         first_ms = now_ms - (options.days + max(options.days, _DAYS_BEFORE_NOW)) * DAY_MS
         self._traffic = Traffic(options.customers, options.days, first_ms - first_ms % DAY_MS, options.seed)
+        self._definitions = load(DEFINITIONS.read_text(encoding="utf-8"), DEFINITIONS.name)
         self._sent = 0
 
     async def run(self, interrupts: Interrupts) -> None:
         task = asyncio.current_task()
         assert task is not None, "asyncio.run runs it in one"
         interrupts.watch(task)
-        partitions = await make_topics(self._broker, DEFINITIONS, PARTITIONS, is_own=self._options.broker is None)
+        is_own = self._options.broker is None
+        partitions = await make_topics(self._broker, self._definitions, PARTITIONS, is_own=is_own)
         self._start_commands()
-        os.nice(_NICE)
         async with Asking() as asking:
             await _first_of(self._watch(), self._tell(asking), self._work(asking, partitions))
 
@@ -164,7 +163,7 @@ class _Demo:
     async def _work(self, asking: Asking, partitions: int) -> None:
         router = Router(partitions)
         async with connected_sender(self._broker, best()) as sender:
-            filling = asyncio.create_task(fill(self._traffic, router, sender, self._count))
+            filling = asyncio.create_task(self._fill(asking, router, sender))
             try:
                 await self._show_filling(asking, filling)
             finally:
@@ -173,6 +172,11 @@ class _Demo:
             seconds = TICK_S
             async for shop_ms, events in follow(self._traffic, router, sender, self._options.speed, RATE_MAX):
                 self._screen.follow(shop_ms, events, seconds)
+
+    async def _fill(self, asking: Asking, router: Router, sender: Sender) -> None:
+        """Sends the first days, once the worker lives: until then each core is needed for what starts."""
+        await asking.lives(self._urls.worker)
+        await fill(self._traffic, router, sender, self._count)
 
     def _count(self, events: int) -> None:
         self._sent += events

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from stream.errors import DemoTopicsError
 from stream.kafka.administration import create_topics, source_partitions
 from stream.kafka.connection import connected_admin
 from stream.kafka.defaults import REPLICATION
 from stream.kafka.topics import all_topics, destinations, event_topics
-from stream.language.checker import load
+from stream.language.tree import Definitions
 from stream.live.reader import LogReader
 
 
-async def make_topics(broker: str, definitions: Path, partitions: int, *, is_own: bool) -> int:
+async def make_topics(broker: str, definitions: Definitions, partitions: int, *, is_own: bool) -> int:
     """Makes what is missing, and returns how many partitions the topics have.
 
     On a broker that is not our own topics that are there stay as they are. Raises ``TopicsError``, and
     ``DemoTopicsError`` when there are events in them.
     """
-    topics = all_topics(destinations=destinations(load(definitions.read_text(encoding="utf-8"), definitions.name)))
+    topics = all_topics(destinations=destinations(definitions))
     async with connected_admin(broker) as admin:
         if not is_own and set(await admin.list_topics()) & {topic.name for topic in event_topics()}:
             partitions = await source_partitions(broker)

@@ -65,7 +65,7 @@ class Pace:
         """The events of the next ``elapsed_s`` seconds here."""
         until_ms = max(self.shop_ms, min(self.shop_ms + elapsed_s * self._speed * 1_000, now_ms))
         most = max(1, round(self._rate_max * elapsed_s))
-        lines = []
+        lines: list[bytes] = []
         while coming.at_ms < until_ms and len(lines) < most:
             self.shop_ms = max(self.shop_ms, coming.at_ms)
             lines.append(coming.take())

@@ -105,7 +105,11 @@ def test_redis_keeps_what_the_sink_needs() -> None:
 
 
 def test_probes_lead_to_the_ports_that_are_served() -> None:
-    ports = {"worker": "SEGSTREAM_WORKER_PORT", "sink": "SEGSTREAM_SINK_REDIS_PORT", "dashboard": "SEGSTREAM_DASHBOARD_PORT"}
+    ports = {
+        "worker": "SEGSTREAM_WORKER_PORT",
+        "sink": "SEGSTREAM_SINK_REDIS_PORT",
+        "dashboard": "SEGSTREAM_DASHBOARD_PORT",
+    }
     scraped = {}
     for job in PROMETHEUS["scrape_configs"]:
         for found in job.get("dns_sd_configs", []):
