@@ -65,6 +65,9 @@ EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 _EXIT_CODES: dict[type[SegstreamError], int] = {
     InputError: EXIT_USAGE,
     SortSpaceError: EXIT_USAGE,
+    BrokerStartError: EXIT_CONFIG,
+    DemoTopicsError: EXIT_CONFIG,
+    PartEndedError: EXIT_INTERNAL,
     TopicsError: EXIT_CONFIG,
     GroupInUseError: EXIT_CONFIG,
     PortInUseError: EXIT_CONFIG,

@@ -51,6 +51,14 @@ class BrokerStartError(SegstreamError):
     """A broker of our own has not started: what it needs is not installed, or it ended at once."""
 
 
+class PartEndedError(SegstreamError):
+    """A part of the demo has ended by itself: a process that crashed, or that somebody killed."""
+
+
+class DemoTopicsError(SegstreamError):
+    """The demo's broker has events already, which the demo would mix its own with."""
+
+
 class BrokerUnreachableError(SegstreamError):
     """No broker answers at the given address, or one that did answers no longer, for longer than we wait."""
 
