@@ -108,11 +108,3 @@ class RedisSettingError(SegstreamError):
 
 class SinkStateError(SegstreamError):
     """What a sink has written before comes of other topics than those that are there now."""
-
-
-class PartEndedError(SegstreamError):
-    """A part of the demo has ended by itself: a process that crashed, or that somebody killed."""
-
-
-class DemoTopicsError(SegstreamError):
-    """The demo's broker has events already, which the demo would mix its own with."""
