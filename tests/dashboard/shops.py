@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from stream.dashboard.memory import Memory, connect
 from stream.dashboard.metrics import Metrics
 from stream.dashboard.shop import Shop
 from stream.instants import format_instant
-from stream.kafka.workers import Announcement, FollowedWorkers
+from stream.kafka.workers import Announcement, FollowedWorkers, PartitionState, Percentiles
 from stream.language.checker import load
 from stream.probes import Probes
 from stream.sinks.records import parse_change
@@ -61,6 +61,29 @@ MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
+#: Any text can be a customer's id.
+IDS = [
+    "c1",
+    HOSTILE,
+    "a/b",
+    "..",
+    ".",
+    "50%",
+    "%2F",
+    "nul\0",
+    "ünï 🛒",
+    "a b+c",
+    "=1+1",
+    "-2",
+    "+3",
+    "@x",
+    "\tx",
+    'q"u,o',
+    "x" * 256,
+]
+STEADY = 30
+
+
 class Changes:
     """Makes changes with the right sequences."""
 
@@ -95,6 +118,34 @@ class Changes:
             "definitions": "0123456789abcdef",
         }
         self.made.append(json.dumps(record, ensure_ascii=False).encode())
+
+
+def some_changes() -> list[bytes]:
+    """A shop of three weeks: 30 newcomers that stay, some that came and went, hostile ones."""
+    changes = Changes()
+    for number in range(STEADY):
+        changes.add(f"s{number}", "newcomer", "entered", NOW_MS - 20 * DAY_MS)
+        changes.add(f"s{number}", "spender", "entered", NOW_MS - 10 * DAY_MS + number, holdout=number % 10 == 0)
+    for number in range(8):
+        changes.add(f"v{number}", "newcomer", "entered", NOW_MS - 3 * HOUR_MS)
+    for number in range(3):
+        changes.add(f"v{number}", "newcomer", "exited", NOW_MS - HOUR_MS - 30 * MINUTE_MS, cause="timer")
+    changes.add("v3", "newcomer", "exited", NOW_MS - 20 * MINUTE_MS)
+    for customer in IDS:
+        changes.add(
+            customer,
+            "newcomer",
+            "entered",
+            NOW_MS - 10 * MINUTE_MS,
+            values={"first(click)": format_instant(NOW_MS - 12 * MINUTE_MS)},
+        )
+    changes.add("gone", "spender", "entered", NOW_MS - 5 * MINUTE_MS)
+    changes.add("gone", "spender", "exited", NOW_MS, cause="erasure")
+    changes.add("gone", None, "erased", NOW_MS, cause="erasure")
+    changes.add("both", "newcomer", "entered", NOW_MS, holdout=True)
+    changes.add("both", "spender", "entered", NOW_MS, values={"count(purchase)": 2, "last(purchase)": None})
+    changes.add("both", "former", "entered", NOW_MS)  # a segment that is not in the definitions any more
+    return changes.made
 
 
 def fill(server: RedisServer, changes: Sequence[bytes], prefix: str = "segstream:") -> None:
@@ -142,6 +193,13 @@ class FakeBroker(BrokerLook):
     def __init__(self, problem: str | None = None) -> None:
         super().__init__("nowhere:1")
         self.problem = problem
+
+
+def announcement(number: int = 0, url: str | None = None) -> Announcement:
+    part = PartitionState(number, "live", NOW_MS + 5_000, {"clicks": 3, "emails": 1}, 100, {"newcomer": 5}, 0)
+    return Announcement(
+        f"i{number}", "shop", url, NOW_MS, "0123456789abcdef", "1.0", [part], 10.5, 2.0, Percentiles(5.0, None), 4
+    )
 
 
 @dataclass
@@ -219,9 +277,3 @@ def ran(body: Callable[[], Awaitable[None]]) -> None:
             await body()
 
     asyncio.run(run())
-
-
-@contextlib.contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server

@@ -1,67 +1,41 @@
-"""The API over a real Redis that the sink's script has filled; what it answers is as its document says."""
+"""The API over a real Redis that the sink's script has filled."""
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import itertools
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-import jsonschema
 import pytest
 
 from stream.brokers.redis_server import RedisServer
 from stream.dashboard.answers import Member
 from stream.dashboard.app import make_app
 from stream.dashboard.broker import BrokerLook
-from stream.dashboard.openapi import DOCUMENT
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
-from stream.kafka.workers import Announcement, PartitionState, Percentiles
 from tests.dashboard.fake import FakeAnswers
 from tests.dashboard.shops import (
-    DAY_MS,
     HOSTILE,
     HOUR_MS,
+    IDS,
     MINUTE_MS,
     NOW_MS,
+    STEADY,
     Asked,
-    Browser,
-    Changes,
     FakeBroker,
     FakeWorkers,
+    announcement,
     dashboard,
     fill,
     ran,
     serving,
+    some_changes,
 )
-
-#: Any text can be a customer's id.
-IDS = [
-    "c1",
-    HOSTILE,
-    "a/b",
-    "..",
-    ".",
-    "50%",
-    "%2F",
-    "nul\0",
-    "ünï 🛒",
-    "a b+c",
-    "=1+1",
-    "-2",
-    "+3",
-    "@x",
-    "\tx",
-    'q"u,o',
-    "x" * 256,
-]
-STEADY = 30
 
 
 @pytest.fixture(scope="module")
@@ -72,39 +46,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def filled(server: RedisServer) -> RedisServer:
-    """A shop of three weeks: 30 newcomers that stay, some that came and went, hostile ones."""
-    changes = Changes()
-    for number in range(STEADY):
-        changes.add(f"s{number}", "newcomer", "entered", NOW_MS - 20 * DAY_MS)
-        changes.add(f"s{number}", "spender", "entered", NOW_MS - 10 * DAY_MS + number, holdout=number % 10 == 0)
-    for number in range(8):
-        changes.add(f"v{number}", "newcomer", "entered", NOW_MS - 3 * HOUR_MS)
-    for number in range(3):
-        changes.add(f"v{number}", "newcomer", "exited", NOW_MS - HOUR_MS - 30 * MINUTE_MS, cause="timer")
-    changes.add("v3", "newcomer", "exited", NOW_MS - 20 * MINUTE_MS)
-    for customer in IDS:
-        changes.add(
-            customer,
-            "newcomer",
-            "entered",
-            NOW_MS - 10 * MINUTE_MS,
-            values={"first(click)": format_instant(NOW_MS - 12 * MINUTE_MS)},
-        )
-    changes.add("gone", "spender", "entered", NOW_MS - 5 * MINUTE_MS)
-    changes.add("gone", "spender", "exited", NOW_MS, cause="erasure")
-    changes.add("gone", None, "erased", NOW_MS, cause="erasure")
-    changes.add("both", "newcomer", "entered", NOW_MS, holdout=True)
-    changes.add("both", "spender", "entered", NOW_MS, values={"count(purchase)": 2, "last(purchase)": None})
-    changes.add("both", "former", "entered", NOW_MS)  # a segment that is not in the definitions any more
-    fill(server, changes.made)
+    fill(server, some_changes())
     return server
-
-
-def announcement(number: int = 0, url: str | None = None) -> Announcement:
-    part = PartitionState(number, "live", NOW_MS + 5_000, {"clicks": 3, "emails": 1}, 100, {"newcomer": 5}, 0)
-    return Announcement(
-        f"i{number}", "shop", url, NOW_MS, "0123456789abcdef", "1.0", [part], 10.5, 2.0, Percentiles(5.0, None), 4
-    )
 
 
 def found(answer: Asked) -> Any:
@@ -482,105 +425,6 @@ def test_requests_are_counted_by_their_paths(filled: RedisServer) -> None:
             assert "both" not in page
 
     ran(ask)
-
-
-# --- the document -----------------------------------------------------------------------------------------------------
-
-
-def closed(schema: Any) -> Any:
-    """The schema, with no keys allowed that it does not name; keys that clients may meet later are not there yet."""
-    if isinstance(schema, list):
-        return [closed(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: closed(one) for name, one in schema.items()}
-    if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema:
-        found["additionalProperties"] = False
-    return found
-
-
-CLOSED = closed(copy.deepcopy(DOCUMENT))
-
-
-def judge(path: str, method: str, answer: Asked) -> None:
-    """Whether an answer is as the document says."""
-    responses = CLOSED["paths"][path][method]["responses"]
-    content = responses.get(str(answer.status), responses["default"])["content"]
-    ((kind, body),) = content.items()
-    assert answer.headers["Content-Type"].split(";")[0] == kind
-    if kind == "application/json":
-        schema = {"$ref": "#/s", "s": body["schema"], "components": CLOSED["components"]}
-        validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-        errors = [f"{path}: {error.json_path}: {error.message[:300]}" for error in validator.iter_errors(answer.json)]
-        assert not errors
-
-
-PATHS = {
-    "/v1/settings": ["/v1/settings"],
-    "/v1/segments": ["/v1/segments"],
-    "/v1/segments/{name}": [
-        f"/v1/segments/{name}" for name in ("newcomer", "spender", "empty", "lapsed", "in_checkout")
-    ],
-    "/v1/segments/{name}/history": ["/v1/segments/newcomer/history?hours=168", "/v1/segments/lapsed/history?hours=24"],
-    "/v1/segments/{name}/members": ["/v1/segments/newcomer/members", "/v1/segments/lapsed/members"],
-    "/v1/segments/{name}/members.csv": ["/v1/segments/newcomer/members.csv", "/v1/segments/lapsed/members.csv"],
-    "/v1/customers/{id}/segments": ["/v1/customers/both/segments?include=holdout", "/v1/customers/nobody/segments"],
-    "/v1/customers/{id}": ["/v1/customers/both", "/v1/customers/nobody", "/v1/customers/%FF", "/v1/customers/away"],
-    "/v1/customers": ["/v1/customers?id=both", "/v1/customers?id=nobody", "/v1/customers", "/v1/customers?id=.."],
-    "/v1/pipeline": ["/v1/pipeline"],
-    "/v1/changes": ["/v1/changes", "/v1/changes?limit=x"],
-    "/v1/openapi.json": ["/v1/openapi.json"],
-}
-DRAFTS = [
-    "version: 1\nsegments:\n  one:\n    enter: never(click)\n",
-    "version: 1\nsegments:\n  one:\n    enter: never(clik)\n",
-    "{",
-]
-
-
-async def judge_all(browser: Browser) -> None:
-    for path, asked in PATHS.items():
-        for one in asked:
-            judge(path, "get", await browser.get(one))
-    for draft in DRAFTS:
-        answer = await browser.ask("POST", "/v1/drafts", data=draft, headers={"Content-Type": "text/yaml"})
-        assert answer.status == 200
-        judge("/v1/drafts", "post", answer)
-
-
-def test_real_answers_are_as_the_document_says(filled: RedisServer) -> None:
-    async def ask() -> None:
-        async with dashboard(filled.url, FakeWorkers(announcement(0, "http://127.0.0.1:9"))) as browser:
-            assert found(await browser.get("/v1/openapi.json")) == json.loads(json.dumps(DOCUMENT))
-            await judge_all(browser)
-        async with dashboard(filled.url, broker=FakeBroker("away")) as browser:
-            await judge_all(browser)
-        async with dashboard(filled.url.replace("/0", "/1")) as browser:
-            await judge_all(browser)
-
-    ran(ask)
-
-
-def test_invented_answers_are_as_the_document_says() -> None:
-    """What pages are built with has the shape of what they will meet."""
-
-    async def ask() -> None:
-        async with serving(make_app(FakeAnswers())) as browser:
-            await judge_all(browser)
-
-    ran(ask)
-
-
-def test_the_document_is_one() -> None:
-    for schema in DOCUMENT["components"]["schemas"].values():
-        jsonschema.Draft202012Validator.check_schema(schema)
-    assert PATHS.keys() | {"/v1/drafts", "/v1/stream"} == DOCUMENT["paths"].keys()
-    routes = {
-        route.resource.canonical
-        for route in make_app(FakeAnswers()).router.routes()
-        if route.resource is not None and route.resource.canonical.startswith("/v1/")
-    }
-    assert routes == DOCUMENT["paths"].keys()
 
 
 def test_a_broker_look_reckons_how_far_the_sink_is_behind() -> None:

@@ -20,8 +20,8 @@ from stream.brokers.embedded import EmbeddedBroker
 from stream.brokers.redis_server import RedisServer
 from stream.simulate import Simulation
 from tests.cli.commands import COMMAND, environment, invoke, usage_error
+from tests.dashboard.judging import judge
 from tests.dashboard.shops import Asked
-from tests.dashboard.test_api import judge
 from tests.kafka.kafka_records import put
 from tests.live.workers import SEGMENTS, Expected, Worker, last_ms, send
 
