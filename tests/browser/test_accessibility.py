@@ -12,6 +12,8 @@ from tests.browser.invented import Dashboard
 from tests.browser.watching import Watch
 
 WIDTHS = {375: 812, 1440: 900}
+#: An id that fits into no line.
+LONG = "x" * 256
 _BAD = ("serious", "critical")
 #: It would read style sheets anew in ways that the security policy forbids.
 _OPTIONS = {"resultTypes": ["violations"], "preload": False}
@@ -33,6 +35,7 @@ def _segment(page: Page) -> None:
 def _customers(page: Page) -> None:
     page.goto("/customers")
     expect(page.locator(".feed li").first).to_be_visible()
+    expect(page.get_by_role("link", name=LONG).first).to_be_visible()
 
 
 def _customer(page: Page) -> None:
@@ -77,8 +80,11 @@ PAGES: list[Callable[[Page], None]] = [
 
 
 @pytest.mark.parametrize("show", PAGES)
-def test_nothing_keeps_people_from_using_it(page: Page, watch: Watch, show: Callable[[Page], None]) -> None:
+def test_nothing_keeps_people_from_using_it(
+    page: Page, dashboard: Dashboard, watch: Watch, show: Callable[[Page], None]
+) -> None:
     watch.allow("status of 404")
+    dashboard.answers.remember(LONG, "lapsed")
     show(page)
     expect(page.locator("main [aria-busy]")).to_have_count(0)
     _examine(page)
