@@ -221,10 +221,10 @@ class Partition:
         """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
         return self._writer.held_out(segment, customer)
 
-    def members(self, rows: Ints | None = None) -> dict[str, int]:
-        """How many customers (those of ``rows``, or all) are members of each segment now."""
+    def members(self) -> dict[str, int]:
+        """How many customers are members of each segment now."""
         counts = {}
-        rows = self.profiles.every_row() if rows is None else rows
+        rows = self.profiles.every_row()
         for segment, entry in zip(self.plan.definitions.segments, self.plan.segments, strict=True):
             state = self.profiles.column(int(entry[op.S_STATE]), rows)
             counts[segment.name] = int(np.count_nonzero((state >= 0) & (state & 1 == 1)))

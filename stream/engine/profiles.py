@@ -174,6 +174,8 @@ class Profiles:
         start = 0
         for block in self.blocks:
             size = len(block)
+            if not size:
+                break  # nor are there any behind it
             wanted = (rows >= start) & (rows < start + size)
             if wanted.any():
                 yield block, wanted, rows[wanted] - start
