@@ -221,17 +221,13 @@ class Partition:
         """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
         return self._writer.held_out(segment, customer)
 
-    def members(self, rows: Ints | None = None) -> dict[str, int]:
-        """How many customers (those of ``rows``, or all) are members of each segment now."""
+    def members(self) -> dict[str, int]:
+        """How many customers are members of each segment now."""
         words = self.plan.segments[:, op.S_STATE]
         counts = np.zeros(len(words), dtype=np.int64)
-        if rows is None:  # nobody is a member in an empty row
-            found: Iterable[Ints] = self.profiles.blocks_in_use()
-        else:
-            found = [self.profiles.gather(rows)]
-        for block in found:
+        for block in self.profiles.blocks_in_use():
             for start in range(0, len(block), _ROWS_AT_ONCE):
-                states = block[start : start + _ROWS_AT_ONCE][:, words]
+                states = block[start : start + _ROWS_AT_ONCE][:, words]  # nobody is a member in an empty row
                 counts += np.count_nonzero((states >= 0) & (states & 1 == 1), axis=0)
         names = [segment.name for segment in self.plan.definitions.segments]
         return dict(zip(names, counts.tolist(), strict=True))
