@@ -119,7 +119,8 @@ def _state_words(plan: Plan) -> dict[str, int]:
 
 def _is_member(state: Ints) -> npt.NDArray[np.bool_]:
     """Of states (n,)."""
-    return (state >= 0) & (state & 1 == 1)
+    is_member: npt.NDArray[np.bool_] = (state >= 0) & (state & 1 == 1)
+    return is_member
 
 
 def without_history(plan: Plan, present: Plan, names: Sequence[str]) -> dict[str, list[str]]:
