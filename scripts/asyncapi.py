@@ -21,6 +21,7 @@ from stream.kafka.topics import (
     MEMBERSHIPS,
     PROFILES_TABLE,
     SEGMENT_CHANGES,
+    WORKERS,
     Topic,
     all_topics,
 )
@@ -38,6 +39,7 @@ _MESSAGES: dict[str, tuple[str | None, str | None]] = {
     "segmentChange": ("segment-change", "segment-change-headers"),
     "membership": ("membership", None),
     "deadLetter": (None, "dead-letter-headers"),
+    "worker": ("worker", None),
 }
 #: The message in each topic, and whether workers receive or send it.
 _TRAFFIC = {
@@ -46,6 +48,7 @@ _TRAFFIC = {
     SEGMENT_CHANGES: ("segmentChange", "send"),
     MEMBERSHIPS: ("membership", "send"),
     DEAD_LETTERS: ("deadLetter", "send"),
+    WORKERS: ("worker", "send"),
 }
 #: Topics under a segment's `to`, by the definitions file's word for it.
 _DESTINATION = "to"
@@ -62,7 +65,8 @@ def document() -> dict[str, Any]:
             "title": "segstream",
             "version": __version__,
             "description": "Real-time customer segmentation: events in, entries and exits out. Every record's key is "
-            "the customer's id in UTF-8, and decides about the partition by murmur2.",
+            "the customer's id in UTF-8, and decides about the partition by murmur2; only workers are announced by "
+            "their own.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": _JSON,
@@ -96,7 +100,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _setting(name: str, value: str) -> list[str] | int:
-    return [value] if name == "cleanup.policy" else int(value)
+    return value.split(",") if name == "cleanup.policy" else int(value)
 
 
 def _destination() -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _message(name: str, payload: str | None, headers: str | None) -> dict[str, A
         message["payload"] = {"$ref": f"./{payload}.schema.json"}
     if headers is not None:
         message["headers"] = {"$ref": f"./{headers}.schema.json"}
-    message["bindings"] = {"kafka": {"key": _key(is_refused=payload is None), "bindingVersion": _BINDING_VERSION}}
+    message["bindings"] = {"kafka": {"key": _key(payload), "bindingVersion": _BINDING_VERSION}}
     if payload is not None:
         own = _schema(headers)["examples"] if headers is not None else []
         examples = _schema(payload)["examples"]
@@ -145,10 +149,12 @@ def _message(name: str, payload: str | None, headers: str | None) -> dict[str, A
     return message
 
 
-def _key(*, is_refused: bool) -> dict[str, Any]:
-    """The schema of a record's key: a customer's id, but for records that were refused."""
-    if is_refused:
+def _key(payload: str | None) -> dict[str, Any]:
+    """The schema of a record's key: a customer's id, but for records that were refused, and of workers."""
+    if payload is None:
         return {"type": "string", "description": "Whatever the key was; mostly the customer's id."}
+    if payload == "worker":
+        return {"type": "string", "description": "The worker's `instance`."}
     customer = _schema("segment-change")["properties"]["customer_id"]
     limits = {name: customer[name] for name in ("minLength", "maxLength")}
     return {"type": "string", "description": "The customer's id, in UTF-8.", **limits}

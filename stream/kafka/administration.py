@@ -82,7 +82,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], partition
     new = [
         NewTopic(
             topic.name,
-            partitions,
+            topic.partitions or partitions,
             replication,
             topic_configs={setting.name: setting.value for setting in topic.settings},
         )

@@ -47,10 +47,11 @@ async def read_topic(broker: str, topic: str, *, follow: bool = False) -> AsyncG
     except KafkaConnectionError as error:
         raise unreachable(broker) from error
     finally:
-        await _stop(consumer)
+        await stop_consumer(consumer)
 
 
-async def _stop(consumer: AIOKafkaConsumer) -> None:
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Lets go of the connections, whatever the consumer is doing."""
     try:
         await consumer.stop()
     except asyncio.CancelledError:

@@ -19,11 +19,14 @@ CUSTOMER_ERASURES = "customer-erasures"
 SEGMENT_CHANGES = "segment-changes"
 MEMBERSHIPS = "memberships"
 DEAD_LETTERS = "dead-letters"
+WORKERS = "segstream-workers"
 #: The table whose changelog Faust restores; the changelog is named after it.
 PROFILES_TABLE = "profiles"
 
 #: So long a tombstone is there at least, for whoever has read what came before it.
 TOMBSTONES_KEPT_MS = 86_400_000
+#: What workers have announced is of no use to anybody after so long.
+ANNOUNCEMENTS_KEPT_MS = 3_600_000
 #: What an event may take: as much as a topic takes unless it is told otherwise.
 EVENT_BYTES_MAX = 1_048_588
 #: What a row with its outbox, or a dead letter with its event, may take.
@@ -54,7 +57,7 @@ class Setting:
         True
         """
         if self.bound is Bound.EXACTLY:
-            return value == self.value
+            return sorted(value.split(",")) == sorted(self.value.split(","))
         wanted, actual = float(self.value), float(value)
         return actual >= wanted if self.bound is Bound.AT_LEAST else actual <= wanted
 
@@ -63,13 +66,15 @@ class Setting:
 class Topic:
     """A topic as it has to be.
 
-    Of all that are ``copartitioned`` a customer's partition must have the same number, so they have equally many.
+    Of all that are ``copartitioned`` a customer's partition must have the same number, so they have equally many. One
+    with a number of ``partitions`` of its own is made with so many; found with others it does no harm.
     """
 
     name: str
     purpose: str
     settings: tuple[Setting, ...] = ()
     copartitioned: bool = False
+    partitions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,11 @@ _CHANGELOG = (
     Setting("min.cleanable.dirty.ratio", "0.1", Bound.AT_MOST, "restoring reads what has not been compacted"),
     _LARGE,
 )
+_ANNOUNCEMENTS = (
+    Setting("cleanup.policy", "compact,delete", Bound.EXACTLY, "the latest record of each worker is what counts"),
+    Setting("retention.ms", str(ANNOUNCEMENTS_KEPT_MS), Bound.AT_MOST, "workers that were killed are forgotten"),
+    Setting("segment.ms", "600000", Bound.AT_MOST, "only closed segments are compacted"),
+)
 
 
 def changelog_name(app_id: str) -> str:
@@ -107,6 +117,11 @@ def changelog_name(app_id: str) -> str:
 def changelog(app_id: str = APP_ID) -> Topic:
     """The changelog of the profiles."""
     return Topic(changelog_name(app_id), "the profiles, to restore them from", _CHANGELOG, copartitioned=True)
+
+
+def workers_topic() -> Topic:
+    """Where workers say each second how they are."""
+    return Topic(WORKERS, "which workers there are, and how they are", _ANNOUNCEMENTS, partitions=1)
 
 
 def event_topics() -> tuple[Topic, ...]:
@@ -129,6 +144,7 @@ def all_topics(app_id: str = APP_ID, destinations: Iterable[str] = ()) -> tuple[
         Topic(SEGMENT_CHANGES, "every change"),
         Topic(MEMBERSHIPS, "who is in which segment now", (_COMPACTED,)),
         Topic(DEAD_LETTERS, "messages that are no valid events", (_LARGE,)),
+        workers_topic(),
         changelog(app_id),
     )
     further = sorted(set(destinations))
@@ -156,7 +172,7 @@ def problems(topics: Iterable[Topic], found: Mapping[str, FoundTopic], partition
         if has is None:
             wrong.append(f"topic {topic.name} is missing: `segstream topics create` makes it")
             continue
-        if partitions is not None and has.partitions != partitions:
+        if partitions is not None and topic.partitions is None and has.partitions != partitions:
             wrong.append(
                 f"topic {topic.name} has {has.partitions} {_partitions(has.partitions)}, not {partitions}: "
                 f"give --partitions {has.partitions}, or delete the topic first"

@@ -44,6 +44,16 @@ class Histogram:
     def sum_s(self) -> float:
         return self._sum
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The buckets' upper bounds; behind the last one lies a bucket without."""
+        return self._bounds
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many lie in each bucket, the one without a bound included."""
+        return tuple(self._counts)
+
     def cumulated(self) -> list[tuple[str, float]]:
         """Prometheus' buckets: the upper bound, and how many took no longer."""
         found: list[tuple[str, float]] = []

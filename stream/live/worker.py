@@ -18,6 +18,7 @@ from stream import __version__
 from stream.engine.plan import Plan
 from stream.kafka.connection import connected_admin
 from stream.live.addresses import Address, told_url
+from stream.live.announcing import Announcements, Announcer
 from stream.live.app import GroupSettings, SegstreamApp, make_app
 from stream.live.checks import check_instant, check_topics
 from stream.live.clock import SystemTime
@@ -102,7 +103,8 @@ async def run(plan: Plan, options: Options) -> None:
         app = make_app(group, fleet, address)
         customers.open(fleet, address, lambda: app.distribution)
         # Joining a group of workers that restore, or are about to be given up, takes as long as a session.
-        await _work(app, fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
+        async with Announcer(options.broker, Announcements(status, durations, time, address.url)):
+            await _work(app, fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
         counters = status.counters
         done = counters.events.total(), counters.changes.total(), counters.dead_letters.total()
         _log.info("ended after %s events, %s changes, %s dead letters", *(f"{count:,}" for count in done))
