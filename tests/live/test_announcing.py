@@ -24,7 +24,7 @@ from stream.live.metrics import Durations
 from stream.live.status import PartitionStatus, Phase, Status
 from tests.kafka.kafka_records import make_topics, records_of
 from tests.live.test_delays import Clock
-from tests.live.workers import Worker
+from tests.live.workers import SEGMENTS, Worker, prepared_plan
 from tests.schemas.test_messages import judge
 
 WITHIN_S = 60.0
@@ -164,6 +164,7 @@ async def until(workers: FollowedWorkers, changed: asyncio.Event, count: int) ->
 
 def test_a_worker_comes_speaks_and_goes(broker: BrokerProcess, tmp_path: Path) -> None:
     make_topics(broker.address, 2)
+    prepared_plan(SEGMENTS)
 
     async def follow() -> None:
         changed = asyncio.Event()
