@@ -17,6 +17,7 @@ from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
+from stream.engine.standing import Standing
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import NO_COLUMNS, Columns
 from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
@@ -211,6 +212,10 @@ class Partition:
         Ask when all that is due by the stream clock has been fired.
         """
         return self._portraitist.portrait(customer, self.stream_ms)
+
+    def standings(self, customer: str) -> list[Standing] | None:
+        """How the customer stands to each segment, and why, when `portrait` is taken; None: not known."""
+        return self._portraitist.standings(customer, self.stream_ms)
 
     def members(self) -> dict[str, int]:
         """How many customers are members of each segment now."""

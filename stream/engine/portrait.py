@@ -1,7 +1,8 @@
-"""A customer as they stand now: memberships, and the value of all that the definitions name. Changes nothing."""
+"""A customer as they stand now: memberships, the value of all that the definitions name, and why. Changes nothing."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,13 @@ from stream.contract import LAST_INSTANT, Kind
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter, Value, readable
 from stream.engine.evaluation import load
+from stream.engine.churn import crossing
+from stream.engine.explanation import Facts, Native
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
-from stream.language.tree import Type
+from stream.engine.standing import Standing, standings
+from stream.language import canonical
+from stream.language.tree import Aggregate, Type
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -56,11 +61,13 @@ class Portraitist:
         self._writer = writer
         self._names = [segment.name for segment in plan.definitions.segments]
         self._texts = [info.text for info in plan.values]
+        self._numbers = {text: number for number, text in enumerate(self._texts)}
         self._is_instant = np.array([info.type is Type.INSTANT for info in plan.values], dtype=np.bool_)
 
     def prepare(self) -> None:
         """Loads what is compiled, or compiles it."""
         self._values(self._plan.template, 0)
+        falls(self._plan.arrays.constants, 0, 0, 0, 0.0, 1.0, True)
 
     def portrait(self, customer: str, stream_ms: int) -> Portrait | None:
         """The customer, when all that is due by the stream clock has been fired; None for one who is not known."""
@@ -84,6 +91,47 @@ class Portraitist:
             {kind: None if seen[kind] == op.NONE else seen[kind] for kind in Kind},
         )
 
+    def standings(self, customer: str, stream_ms: int) -> list[Standing] | None:
+        """How the customer stands to each segment, and why, at the portrait's instant; None for one not known."""
+        index = self._profiles.find(customer)
+        if index is None:
+            return None
+        row = self._profiles.row(index).copy()
+        at_ms = max(int(row[op.R_CLOCK]), stream_ms)
+        types, numbers = self._read(row, at_ms)
+        facts = Facts(
+            at_ms,
+            dict(zip(self._texts, self._natives(types, numbers), strict=True)),
+            dict(zip(self._texts, readable(types, numbers, self._is_instant, self._profiles.texts), strict=True)),
+            frozenset(self._memberships(customer, row)),
+            functools.partial(self._falls_ms, row),
+        )
+        held_out = [self._writer.held_out(segment, customer) for segment in range(len(self._names))]
+        return standings(self._plan, row, facts, held_out)
+
+    def _natives(self, types: Ints, numbers: Floats) -> list[Native]:
+        """Values as conditions compare them."""
+        found: list[Native] = []
+        for type_, number in zip(types.tolist(), numbers.tolist(), strict=True):
+            if type_ == op.T_NULL:
+                found.append(None)
+            elif type_ == op.T_TEXT:
+                found.append(self._profiles.texts.texts(np.array([int(number)]))[0])
+            else:
+                found.append(number != 0.0 if type_ == op.T_BOOLEAN else number)
+        return found
+
+    def _falls_ms(self, row: Ints, probability: Aggregate, bound: float, strict: bool) -> int | None:
+        numbers, constants = self._plan.arrays
+        value = numbers[op.P_VALUES] + op.V_COLUMNS * self._numbers[canonical.text(probability)]
+        place = int(numbers[value + op.V_A])
+        days, first_ms, last_ms = row[place : place + 3].tolist()
+        if first_ms == op.NONE:
+            return None
+        is_p_buy = numbers[value + op.V_OP] == op.V_P_BUY
+        horizon_ms = float(constants[numbers[value + op.V_B]]) if is_p_buy else -1.0
+        return int(falls(constants, days, first_ms, last_ms, horizon_ms, bound, strict))
+
     def _memberships(self, customer: str, row: Ints) -> dict[str, Membership]:
         states = row[self._plan.segments[:, op.S_STATE]].tolist()
         return {
@@ -93,9 +141,14 @@ class Portraitist:
         }
 
     def _values(self, row: Ints, at_ms: int) -> list[Value]:
+        types, numbers = self._read(row, at_ms)
+        return readable(types, numbers, self._is_instant, self._profiles.texts)
+
+    def _read(self, row: Ints, at_ms: int) -> tuple[Ints, Floats]:
+        """The types of all values (n,) and their numbers (n,)."""
         arrays, out = self._plan.arrays, np.zeros((len(self._texts), 2), dtype=np.int64)
         read(arrays.numbers, arrays.constants, row, at_ms, out)
-        return readable(out[:, 0].copy(), out[:, 1].copy().view(np.float64), self._is_instant, self._profiles.texts)
+        return out[:, 0].copy(), out[:, 1].copy().view(np.float64)
 
 
 @compiled
@@ -105,3 +158,11 @@ def read(plan: Ints, constants: Floats, row: Ints, now_ms: int, out: Ints) -> No
         type_, value = load(plan, constants, v, row, now_ms)
         out[v, 0] = type_
         out[v, 1] = as_word(value)
+
+
+@compiled
+def falls(
+    constants: Floats, days: int, first_ms: int, last_ms: int, horizon_ms: float, bound: float, strict: bool
+) -> int:
+    """`crossing`, for Python."""
+    return crossing(constants, days, first_ms, last_ms, horizon_ms, bound, strict)
