@@ -12,7 +12,8 @@ import click
 from stream.commands.parameter_types import HttpUrl
 
 if TYPE_CHECKING:
-    from stream.live.answers import Answer, Value
+    from stream.engine.explanation import Condition
+    from stream.live.answers import Answer, Value, Why
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -36,7 +37,15 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
     show_envvar=True,
     help="Print the worker's answer as JSON.",
 )
-def customer(*, customer: str, worker: str, as_json: bool) -> None:
+@click.option(
+    "--why",
+    "with_why",
+    is_flag=True,
+    envvar="SEGSTREAM_CUSTOMER_WHY",
+    show_envvar=True,
+    help="Say of each segment why the customer is in it, or not.",
+)
+def customer(*, customer: str, worker: str, as_json: bool, with_why: bool) -> None:
     """Ask a worker for the customer ID: segments, features, and what happens next.
 
     Any worker may be asked; it hands the question on to the one that has the customer. Exit 1 when the customer is not
@@ -50,7 +59,11 @@ def customer(*, customer: str, worker: str, as_json: bool) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="ID") from error
     answer, body = ask(worker, customer)
-    click.echo(body.decode() if as_json else "\n".join(_lines(answer)))
+    if as_json:
+        click.echo(body.decode())
+        return
+    lines = [*_lines(answer), *(_explained(answer.why) if with_why else ())]
+    click.echo("\n".join(lines))
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -78,6 +91,60 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield ""
         yield title if rows else f"{title}: none"
         yield from _table([(_bare(name), text) for name, text in rows], indent="  ")
+
+
+def _explained(segments: Iterable[Why]) -> Iterator[str]:
+    """Each segment with its conditions, and what they compare."""
+    yield ""
+    yield "why"
+    for one in segments:
+        member = f"in since {_bare(one.since or '')}" if one.member else "not in"
+        yield f"  {_bare(one.segment)}: {member}{', held out' * one.holdout}"
+        if one.held is not None:
+            until = "" if one.held.until is None else f", until {_bare(one.held.until)}"
+            yield f"    {_bare(one.held.reason)}{until}"
+        for title, truth, parts in (("enter", one.enters, one.enter), ("exit", one.exits, one.exit)):
+            yield f"    {title}: {_TRUTHS[truth]}"
+            for part in parts:
+                yield from _condition(part, "      ")
+
+
+_TRUTHS = {True: "yes", False: "no", None: "no, not known"}
+_JOINED = {"and": "all of these", "or": "any of these", "not": "not this"}
+
+
+def _condition(condition: Condition, indent: str) -> Iterator[str]:
+    text = _JOINED.get(condition.op or "", condition.text or "")
+    yield f"{indent}{_TRUTHS[condition.truth]}: {_bare(text)}"
+    for part in condition.parts or ():
+        yield from _condition(part, indent + "  ")
+    values = condition.values or {}
+    shown = [(_bare(name), _shown_of(name, value, condition.durations)) for name, value in values.items()]
+    yield from _table(shown, indent + "  ")
+
+
+def _shown_of(name: str, value: Value, durations: Iterable[str]) -> str:
+    if name in durations and isinstance(value, int | float) and not isinstance(value, bool):
+        return _duration(value)
+    return _shown(value)
+
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+
+
+def _duration(ms: float) -> str:
+    """The largest unit that there is one of, and the next.
+
+    >>> _duration(3_224_087), _duration(-86_400_000), _duration(0), _duration(1_500)
+    ('53m 44s', '-1d', '0ms', '1s 500ms')
+    """
+    rest = round(abs(ms))
+    for number, (unit, size) in enumerate(_UNITS):
+        if rest >= size:
+            next_unit, next_size = _UNITS[min(number + 1, len(_UNITS) - 1)]
+            further = rest % size // next_size
+            return f"{'-' * (ms < 0)}{rest // size}{unit}{f' {further}{next_unit}' * (further > 0)}"
+    return "0ms"
 
 
 def _table(rows: Iterable[tuple[str, str]], indent: str = "") -> Iterator[str]:

@@ -62,6 +62,20 @@ class Facts:
     shown: Mapping[str, Value]
     members: frozenset[str]
     falls_ms: Callable[[Aggregate, float, bool], int | None]
+    texts: Texts
+
+
+class Texts:
+    """The canonical texts of expressions that live as long as this does: writing them takes most of the time."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, str] = {}
+
+    def of(self, node: Expression) -> str:
+        text = self._found.get(id(node))
+        if text is None:
+            text = self._found[id(node)] = canonical.text(node)
+        return text
 
 
 def explained(condition: Expression, facts: Facts) -> tuple[tuple[Condition, ...], bool]:
@@ -88,7 +102,7 @@ def _tree(node: Expression, facts: Facts) -> Condition:
             is_unknown = any(_value(side, facts) is None for side in _needed(node))
             return Condition(
                 None if is_unknown else truth,
-                text=canonical.text(node),
+                text=facts.texts.of(node),
                 values=values,
                 durations=tuple(durations),
             )
@@ -121,7 +135,7 @@ def _needed(node: Expression) -> tuple[Expression, ...]:
 
 def _collect(node: Expression, facts: Facts, values: dict[str, Value], durations: list[str]) -> None:
     """Enters what people want to see of a value: itself, unless it is written there, and what it is made of."""
-    text = canonical.text(node)
+    text = facts.texts.of(node)
     if isinstance(node, tree.Literal) or text in values:
         return
     match node:
@@ -243,7 +257,7 @@ def _value(node: Expression, facts: Facts) -> Native:
         case tree.Literal():
             return _literal(node)
         case Aggregate() | tree.Trait() | tree.Persona():
-            return facts.natives[canonical.text(node)]
+            return facts.natives[facts.texts.of(node)]
         case tree.Since(instant):
             since = _value(instant, facts)
             return float(facts.at_ms) - since if isinstance(since, float) else None

@@ -14,11 +14,10 @@ from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter, Value, readable
 from stream.engine.evaluation import load
 from stream.engine.churn import crossing
-from stream.engine.explanation import Facts, Native
+from stream.engine.explanation import Facts, Native, Texts
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.standing import Standing, standings
-from stream.language import canonical
 from stream.language.tree import Aggregate, Type
 
 Ints = npt.NDArray[np.int64]
@@ -61,6 +60,7 @@ class Portraitist:
         self._writer = writer
         self._names = [segment.name for segment in plan.definitions.segments]
         self._texts = [info.text for info in plan.values]
+        self._canonical = Texts()
         self._numbers = {text: number for number, text in enumerate(self._texts)}
         self._is_instant = np.array([info.type is Type.INSTANT for info in plan.values], dtype=np.bool_)
 
@@ -105,6 +105,7 @@ class Portraitist:
             dict(zip(self._texts, readable(types, numbers, self._is_instant, self._profiles.texts), strict=True)),
             frozenset(self._memberships(customer, row)),
             functools.partial(self._falls_ms, row),
+            self._canonical,
         )
         held_out = [self._writer.held_out(segment, customer) for segment in range(len(self._names))]
         return standings(self._plan, row, facts, held_out)
@@ -123,7 +124,7 @@ class Portraitist:
 
     def _falls_ms(self, row: Ints, probability: Aggregate, bound: float, strict: bool) -> int | None:
         numbers, constants = self._plan.arrays
-        value = numbers[op.P_VALUES] + op.V_COLUMNS * self._numbers[canonical.text(probability)]
+        value = numbers[op.P_VALUES] + op.V_COLUMNS * self._numbers[self._canonical.of(probability)]
         place = int(numbers[value + op.V_A])
         days, first_ms, last_ms = row[place : place + 3].tolist()
         if first_ms == op.NONE:

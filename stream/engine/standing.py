@@ -13,7 +13,7 @@ from stream.engine.explanation import Condition, Facts, explained
 from stream.engine.plan import Plan
 from stream.instants import format_instant
 from stream.language.literals import write_duration
-from stream.language.tree import Segment
+from stream.language.tree import Not, Segment
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,7 +52,10 @@ def standings(plan: Plan, row: Ints, facts: Facts, held_out: Sequence[bool]) -> 
         state, left_ms = int(row[entry[op.S_STATE]]), int(row[entry[op.S_LEFT]])
         is_member = state >= 0 and state & 1 == 1
         enter, enters = explained(segment.enter, facts)
-        exit_, exits = explained(segment.exit, facts)
+        if isinstance(segment.exit, Not) and segment.exit.operand is segment.enter:
+            exit_, exits = _opposite(enter, enters), not enters
+        else:
+            exit_, exits = explained(segment.exit, facts)
         if is_member:
             held = _held_in(segment, state >> 1, exits, facts.at_ms)
         else:
@@ -61,6 +64,12 @@ def standings(plan: Plan, row: Ints, facts: Facts, held_out: Sequence[bool]) -> 
             Standing(segment.name, state >> 1 if is_member else None, holdout, enter, enters, exit_, exits, held)
         )
     return found
+
+
+def _opposite(enter: tuple[Condition, ...], enters: bool) -> tuple[Condition, ...]:
+    """What the exit is where the file gives none."""
+    joined = enter[0] if len(enter) == 1 else Condition(enters, op="and", parts=enter)
+    return (Condition(not enters, op="not", parts=(joined,)),)
 
 
 def _held_in(segment: Segment, since_ms: int, exits: bool, at_ms: int) -> Held | None:

@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from stream.engine.explanation import Condition
+from stream.engine.standing import Standing
 from stream.errors import CustomerUnknownError, WorkerUnreachableError
+from stream.instants import format_instant
 from stream.live.paths import path_of
 
 #: Longer than a worker takes to say that it can't, whomever it has to ask for it.
@@ -21,6 +24,45 @@ class Membership(msgspec.Struct, frozen=True):
 
     since: str
     holdout: bool
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What keeps a customer out of a segment, or in it, although the conditions say otherwise."""
+
+    by: str
+    until: str | None
+    reason: str
+
+
+class Why(msgspec.Struct, frozen=True):
+    """How a customer stands to a segment; all conditions of a list must be true."""
+
+    segment: str
+    member: bool
+    since: str | None
+    holdout: bool
+    enter: tuple[Condition, ...]
+    enters: bool
+    exit: tuple[Condition, ...]
+    exits: bool
+    held: Held | None
+
+    @classmethod
+    def of(cls, standing: Standing) -> Why:
+        """As it is answered."""
+        held, since_ms = standing.held, standing.since_ms
+        until_ms = None if held is None else held.until_ms
+        return cls(
+            standing.segment,
+            since_ms is not None,
+            None if since_ms is None else format_instant(since_ms),
+            standing.holdout,
+            standing.enter,
+            standing.enters,
+            standing.exit,
+            standing.exits,
+            None if held is None else Held(held.by, None if until_ms is None else format_instant(until_ms), held.reason),
+        )
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,6 +80,7 @@ class Answer(msgspec.Struct, frozen=True):
     offsets: dict[str, int | None]
     definitions: str
     worker: str
+    why: tuple[Why, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from aiohttp import web
 from stream.contract import Kind
 from stream.instants import format_instant
 from stream.live.addresses import Address, Distribution, owner_of
-from stream.live.answers import Answer, Membership, Refusal
+from stream.live.answers import Answer, Membership, Refusal, Why
 from stream.live.fleet import Fleet
 from stream.live.forwarding import FORWARDED, Forwarder, ForwardingError
 from stream.live.paths import CUSTOMERS, customer_of
@@ -147,6 +147,7 @@ def _look(customer: str, worker: str, owner: Owner) -> Answer:
         offsets={kind.topic: portrait.offsets[kind] for kind in Kind},
         definitions=owner.plan.definitions_hash,
         worker=worker,
+        why=tuple(Why.of(standing) for standing in partition.standings(customer) or ()),
     )
 
 

@@ -42,6 +42,26 @@ offsets
   emails     none
 """
 
+WHY = """
+why
+  cart_abandoner: in since 2025-10-09T09:36:15.913Z
+    enter: yes
+      yes: last(click where action == "add_to_cart") after last(purchase)
+        last(click where action == "add_to_cart")  2025-10-09T09:06:15.913Z
+        last(purchase)                             null
+      yes: since(last(click where action == "add_to_cart")) >= 30m
+        since(last(click where action == "add_to_cart"))  53m 44s
+        last(click where action == "add_to_cart")         2025-10-09T09:06:15.913Z
+    exit: no
+      no: any of these
+        no, not known: last(purchase) after last(click where action == "add_to_cart")
+          last(purchase)                             null
+          last(click where action == "add_to_cart")  2025-10-09T09:06:15.913Z
+        no: since(last(click)) >= 7d
+          since(last(click))  53m 44s
+          last(click)         2025-10-09T09:06:15.913Z
+"""
+
 
 class Played:
     """A worker that gives one answer to everything; ``paths`` are those it was asked for."""
@@ -86,6 +106,20 @@ def test_for_people() -> None:
         done = invoke("customer", "c006312", "--worker", worker.url)
     assert (done.exit_code, done.stdout, done.stderr) == (0, PRINTED, "")
     assert worker.paths == ["/v1/customers/c006312"]
+
+
+def test_why() -> None:
+    with answering(200, ANSWER) as worker:
+        done = invoke("customer", "c006312", "--why", "--worker", worker.url)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, PRINTED + WHY, "")
+
+
+def test_what_holds_against_the_conditions() -> None:
+    held = {"by": "cooldown", "until": "2025-10-10T09:36:15.913Z", "reason": "it was left"}
+    why = {**ANSWER["why"][0], "member": False, "since": None, "holdout": True, "held": held}
+    with answering(200, {**ANSWER, "why": [why]}) as worker:
+        shown = invoke("customer", "c006312", "--why", "--worker", worker.url).stdout
+    assert "  cart_abandoner: not in, held out\n    it was left, until 2025-10-10T09:36:15.913Z\n    enter: yes\n" in shown
 
 
 def test_as_json() -> None:

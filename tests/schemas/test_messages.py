@@ -164,6 +164,8 @@ def test_an_empty_request_needs_no_schema() -> None:
 ERASED = schema("segment-change")["examples"][1]
 MEMBER = schema("membership")["examples"][0]
 CUSTOMER = schema("customer")["examples"][0]
+WHY = CUSTOMER["why"][0]
+WORKER = schema("worker")["examples"][0]
 LETTER = schema("dead-letter-headers")["examples"][0]
 HEADERS = schema("segment-change-headers")["examples"][0]
 
@@ -191,6 +193,16 @@ HEADERS = schema("segment-change-headers")["examples"][0]
         ("customer", CUSTOMER, {"offsets": {"clicks": 1}}),
         ("customer", CUSTOMER, {"offsets": {"clicks": -1, "purchases": None, "emails": None}}),
         ("customer", CUSTOMER, {"worker": None}),
+        ("customer", CUSTOMER, {"why": [{"segment": "big"}]}),
+        ("customer", CUSTOMER, {"why": [{**WHY, "enter": []}]}),
+        ("customer", CUSTOMER, {"why": [{**WHY, "enter": [{"truth": True}]}]}),
+        ("customer", CUSTOMER, {"why": [{**WHY, "enter": [{"truth": True, "op": "and", "parts": []}]}]}),
+        ("customer", CUSTOMER, {"why": [{**WHY, "exit": [{"truth": None, "op": "or", "parts": WHY["enter"]}]}]}),
+        ("customer", CUSTOMER, {"why": [{**WHY, "held": {"by": "mood", "until": None, "reason": "bad"}}]}),
+        ("worker", WORKER, {"at_ms": -1}),
+        ("worker", WORKER, {"url": 7}),
+        ("worker", WORKER, {"change_delay_ms": None}),
+        ("worker", WORKER, {"partitions": [{**WORKER["partitions"][0], "phase": "lost"}]}),
         ("dead-letter-headers", LETTER, {"code": "bad_mood"}),
         ("dead-letter-headers", LETTER, {"source_topic": "memberships"}),
         ("dead-letter-headers", LETTER, {"source_offset": "-1"}),
