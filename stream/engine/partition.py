@@ -217,6 +217,10 @@ class Partition:
         """How the customer stands to each segment, and why, when `portrait` is taken; None: not known."""
         return self._portraitist.standings(customer, self.stream_ms)
 
+    def is_held_out(self, segment: int, customer: str) -> bool:
+        """Whether the customer belongs to the share that a segment, given by its place in the file, holds out."""
+        return self._writer.held_out(segment, customer)
+
     def members(self) -> dict[str, int]:
         """How many customers are members of each segment now."""
         words = self.plan.segments[:, op.S_STATE]

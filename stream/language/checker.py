@@ -17,9 +17,9 @@ from stream.language.values import Values
 from stream.language.words import FIELD_NAME, KEYWORDS
 from stream.language.yaml_mistakes import YamlError
 
-_KEYS = ("version", "buckets", "dedupe", "churn", "lateness", "max_ahead", "fields", "features", "segments")
+KEYS = ("version", "buckets", "dedupe", "churn", "lateness", "max_ahead", "fields", "features", "segments")
 _PARAMETERS = ("r", "alpha", "a", "b")
-_SEGMENTS_EXAMPLE = "each segment's name, and under it `enter: CONDITION`"
+SEGMENTS_EXAMPLE = "each segment's name, and under it `enter: CONDITION`"
 #: Far beyond what a shop has, and little enough that a slip (a generated file) is noticed here.
 _MAX_FEATURES = 1_000
 _MAX_SEGMENTS = 1_000
@@ -50,6 +50,19 @@ def check(text: str | bytes, source: str) -> Checked:
 
     Bytes have to be UTF-8. JSON is YAML, so a file may hold JSON.
     """
+    decoded, report = decode(text, source)
+    if report.has_errors:
+        return Checked(None, report.problems())
+    try:
+        root = read(decoded)
+    except YamlError as error:
+        report.error(error.at, error.message)
+        return Checked(None, report.problems())
+    return check_nodes(root, report)
+
+
+def decode(text: str | bytes, source: str) -> tuple[str, Report]:
+    """A file's text, and where to report what is wrong with it: an error is there already if it is not UTF-8."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -59,14 +72,13 @@ def check(text: str | bytes, source: str) -> Checked:
             report.error(
                 len(valid), f"this is not UTF-8 (byte 0x{error.object[error.start]:02X}): save the file as UTF-8"
             )
-            return Checked(None, report.problems())
+            return valid, report
     text = text.removeprefix("\ufeff")
-    report = Report(source, text)
-    try:
-        root = read(text)
-    except YamlError as error:
-        report.error(error.at, error.message)
-        return Checked(None, report.problems())
+    return text, Report(source, text)
+
+
+def check_nodes(root: Mapping, report: Report) -> Checked:
+    """`check` of what has been read already; ``report`` is of the text that the nodes' places lie in."""
     definitions = _Check(report).definitions(root)
     return Checked(None if report.has_errors else definitions, report.problems())
 
@@ -80,8 +92,8 @@ class _Check:
 
     def definitions(self, root: Mapping) -> Definitions:
         """The file's meaning; only to be used when nothing was reported."""
-        entries = self._values.entries(root, _KEYS, "at the top of the file")
-        for name, hint in (("version", "write `version: 1`"), ("segments", f"it needs {_SEGMENTS_EXAMPLE}")):
+        entries = self._values.entries(root, KEYS, "at the top of the file")
+        for name, hint in (("version", "write `version: 1`"), ("segments", f"it needs {SEGMENTS_EXAMPLE}")):
             if entries.lacks(name):
                 self._report.error(root.at, f"missing key `{name}`: {hint}")
         if "version" in entries:
@@ -185,12 +197,12 @@ class _Check:
         return features
 
     def _segments(self, key: Scalar, node: Node) -> dict[str, tuple[Scalar, Node]]:
-        mapping = self._values.mapping(key, node, _SEGMENTS_EXAMPLE, is_required=True)
+        mapping = self._values.mapping(key, node, SEGMENTS_EXAMPLE, is_required=True)
         if mapping is None:
             return {}
         segments = self._values.entries(mapping, None, "")
         if not segments:
-            self._report.error(node.at, f"`segments` is empty: it needs {_SEGMENTS_EXAMPLE}")
+            self._report.error(node.at, f"`segments` is empty: it needs {SEGMENTS_EXAMPLE}")
         if len(segments) > _MAX_SEGMENTS:
             self._report.error(key.at, f"at most {_MAX_SEGMENTS:,} segments, and these are {len(segments):,}")
         for segment_key, _ in segments.values():
