@@ -21,6 +21,11 @@ definitions_argument = click.argument("definitions", type=click.Path(exists=True
 
 def checked_file(definitions: Path) -> Checked:
     """What the check finds in the file: its problems and, where none is an error, its meaning."""
+    return read_and_checked(definitions)[1]
+
+
+def read_and_checked(definitions: Path) -> tuple[bytes, Checked]:
+    """The file as it is written, and what the check finds in it."""
     from stream.language.checker import check as check_definitions
 
     try:
@@ -31,4 +36,4 @@ def checked_file(definitions: Path) -> Checked:
     if len(text) == _BYTES_MAX:
         # It may have been cut within a character. The check refuses it for its length.
         text = text.decode("utf-8", "replace").encode()
-    return check_definitions(text, str(definitions))
+    return text, check_definitions(text, str(definitions))

@@ -10,7 +10,7 @@ import click
 
 from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import app_id_option, broker_option, run
-from stream.commands.definitions import checked_file, definitions_argument
+from stream.commands.definitions import definitions_argument, read_and_checked
 from stream.commands.parameter_types import HttpUrl, Instant
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Clock(click.ParamType):
     "--port",
     type=click.IntRange(0, 65_535),
     metavar="N",
-    help="Serve probes, metrics and customers at this port; 0 takes a free one. Default: none.",
+    help="Serve probes, metrics, customers and previews at this port; 0 takes a free one. Default: none.",
     show_envvar=True,
 )
 @click.option(
@@ -134,7 +134,7 @@ def worker(
         raise click.UsageError("--exit-when-done needs --clock TIME: with other clocks there is always more to come")
     if advertise is not None and port is None:
         raise click.UsageError("--advertise needs --port: without, nothing is served")
-    plan = _plan(definitions)
+    source, plan = _plan(definitions)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("stream").setLevel(logging.INFO)
     options = Options(
@@ -152,6 +152,7 @@ def worker(
         snapshots=snapshots,
         host=host,
         advertise=advertise,
+        source=source,
     )
     try:
         run(work(plan, options))
@@ -164,12 +165,13 @@ def worker(
         raise Failure(f"{type(error).__name__}: {error}", _EXIT_INTERNAL) from error
 
 
-def _plan(definitions: Path) -> Plan:
+def _plan(definitions: Path) -> tuple[bytes, Plan]:
+    """The file as it is written, and its plan."""
     from stream.engine.plan import compile_plan
     from stream.live import record_batches
     from stream.preparation import prepare
 
-    checked = checked_file(definitions)
+    source, checked = read_and_checked(definitions)
     for problem in checked.problems:
         click.echo(str(problem), err=True)
     if checked.definitions is None:
@@ -177,4 +179,4 @@ def _plan(definitions: Path) -> Plan:
     plan = compile_plan(checked.definitions)
     prepare(plan)
     record_batches.prepare()
-    return plan
+    return source, plan

@@ -108,9 +108,7 @@ def _tree(node: Expression, facts: Facts) -> Condition:
             )
 
 
-def _joined(
-    op: str, operands: tuple[Expression, ...], facts: Facts, join: Callable[[list[bool]], bool]
-) -> Condition:
+def _joined(op: str, operands: tuple[Expression, ...], facts: Facts, join: Callable[[list[bool]], bool]) -> Condition:
     parts = tuple(_tree(operand, facts) for operand in operands)
     return Condition(join([part.truth is True for part in parts]), op=op, parts=parts)
 

@@ -12,8 +12,8 @@ from stream.compiled import as_word, compiled
 from stream.contract import LAST_INSTANT, Kind
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter, Value, readable
-from stream.engine.evaluation import load
 from stream.engine.churn import crossing
+from stream.engine.evaluation import load
 from stream.engine.explanation import Facts, Native, Texts
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles

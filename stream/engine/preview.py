@@ -28,7 +28,7 @@ class Size:
     """Of one drafted segment: who would be a member at once, and who was one before.
 
     ``eligible`` are others who satisfy its conditions, and would enter when ``for`` or ``cooldown`` is over. ``before``
-    is None where no segment has had that name. ``sample`` has members by their hashes, so that it is the same each time.
+    is None where no segment has had that name. ``sample`` has members by their hashes: the same each time.
     """
 
     name: str

@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Standing:
-    """To one segment. ``enter`` and ``exit`` are conditions that must all be true for ``enters`` and ``exits`` to be."""
+    """To one segment. All conditions of ``enter`` must be true for ``enters`` to be, and so with ``exit``."""
 
     segment: str
     since_ms: int | None  # None: not a member

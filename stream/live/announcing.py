@@ -156,8 +156,10 @@ class Announcer:
             _log.info("that this worker ends could not be announced: %s", _why(failure))
 
     async def _run(self) -> None:
-        while not await self._is_made():
+        is_made = await self._is_made()
+        while not is_made:
             await asyncio.sleep(_MADE_AGAIN_AFTER_S)
+            is_made = await self._is_made()
         while True:
             try:
                 async with asyncio.timeout(_SENT_WITHIN_S):

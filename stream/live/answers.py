@@ -61,7 +61,9 @@ class Why(msgspec.Struct, frozen=True):
             standing.enters,
             standing.exit,
             standing.exits,
-            None if held is None else Held(held.by, None if until_ms is None else format_instant(until_ms), held.reason),
+            None
+            if held is None
+            else Held(held.by, None if until_ms is None else format_instant(until_ms), held.reason),
         )
 
 

@@ -33,7 +33,7 @@ class Web:
     * ``/metrics``: for Prometheus.
     * ``/version``: what is running.
 
-    ``routes`` are further paths (GET only).
+    ``routes`` are further paths for GET, ``posts`` for POST.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Web:
         host: str = DEFAULT_HOST,
         checks: Mapping[str, Check] | None = None,
         routes: Iterable[tuple[str, Handler]] = (),
+        posts: Iterable[tuple[str, Handler]] = (),
     ) -> None:
         self._status = status
         self._metrics = metrics
@@ -65,6 +66,7 @@ class Web:
             ("/version", self._version),
         ]
         app.add_routes([web.get(path, handler) for path, handler in (*own, *routes)])
+        app.add_routes([web.post(path, handler) for path, handler in posts])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOPPED_WITHIN_S)
 
     @property

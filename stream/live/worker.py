@@ -26,6 +26,8 @@ from stream.live.customers import ROUTE, Customers
 from stream.live.fleet import Connections, Fleet
 from stream.live.forwarding import Forwarder
 from stream.live.metrics import Durations, Metrics
+from stream.live.previews import ROUTE as PREVIEW
+from stream.live.previews import Previews
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
 from stream.live.snapshot_folder import SnapshotFolder
@@ -63,6 +65,7 @@ class Options:
     snapshots: Path | None = None
     host: str = DEFAULT_HOST
     advertise: str | None = None
+    source: bytes | None = None  # the definitions file as it is written: drafts of segments are checked within it
 
 
 async def run(plan: Plan, options: Options) -> None:
@@ -87,7 +90,13 @@ async def run(plan: Plan, options: Options) -> None:
         _started(producer),
         _saving(options) as folder,
         Forwarder() as forwarder,
-        _serving(options, status, durations, customers := Customers(settings, forwarder)) as address,
+        _serving(
+            options,
+            status,
+            durations,
+            customers := Customers(settings, forwarder),
+            previews := Previews(plan, options.source),
+        ) as address,
     ):
         if options.clock.mode is ClockMode.FIXED and not options.force:
             await check_instant(reader, settings.partitions, options.clock.instant_ms, time.wall_ms())
@@ -102,6 +111,7 @@ async def run(plan: Plan, options: Options) -> None:
         )
         app = make_app(group, fleet, address)
         customers.open(fleet, address, lambda: app.distribution)
+        previews.open(fleet)
         # Joining a group of workers that restore, or are about to be given up, takes as long as a session.
         async with Announcer(options.broker, Announcements(status, durations, time, address.url)):
             await _work(app, fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
@@ -132,15 +142,15 @@ def _settings(options: Options, partitions: dict[str, int]) -> Settings:
 
 @contextlib.asynccontextmanager
 async def _serving(
-    options: Options, status: Status, durations: Durations, customers: Customers
+    options: Options, status: Status, durations: Durations, customers: Customers, previews: Previews
 ) -> AsyncIterator[Address]:
-    """Serves probes, metrics and customers, where a port is given; what other workers are told of that."""
+    """Serves probes, metrics, customers and previews, where a port is given; what other workers are told of that."""
     token = uuid.uuid4().hex
     if options.port is None:
         yield Address(None, token)
         return
-    routes = [(ROUTE, customers.answer)]
-    web = Web(status, Metrics(status, durations), options.port, host=options.host, routes=routes)
+    routes, posts = [(ROUTE, customers.answer)], [(PREVIEW, previews.answer)]
+    web = Web(status, Metrics(status, durations), options.port, host=options.host, routes=routes, posts=posts)
     await web.start()
     _log.info("probes and metrics: %s", web.url)
     url = options.advertise or told_url(options.host, web.port)

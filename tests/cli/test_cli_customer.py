@@ -119,7 +119,9 @@ def test_what_holds_against_the_conditions() -> None:
     why = {**ANSWER["why"][0], "member": False, "since": None, "holdout": True, "held": held}
     with answering(200, {**ANSWER, "why": [why]}) as worker:
         shown = invoke("customer", "c006312", "--why", "--worker", worker.url).stdout
-    assert "  cart_abandoner: not in, held out\n    it was left, until 2025-10-10T09:36:15.913Z\n    enter: yes\n" in shown
+    assert (
+        "  cart_abandoner: not in, held out\n    it was left, until 2025-10-10T09:36:15.913Z\n    enter: yes\n" in shown
+    )
 
 
 def test_as_json() -> None:

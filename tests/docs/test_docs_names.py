@@ -69,7 +69,7 @@ def test_every_unit_is_in_an_example() -> None:
 
 def test_every_key_of_the_file_is_described() -> None:
     table = section("language", "## The file").split("###")[0]
-    assert sorted(first_column(table)) == sorted(checker._KEYS)
+    assert sorted(first_column(table)) == sorted(checker.KEYS)
     assert {"events", "orders", "model", *checker._PARAMETERS} <= words_in(table)
 
 
@@ -78,7 +78,7 @@ def test_every_key_of_a_segment_is_described() -> None:
 
 
 def test_every_key_is_in_the_large_example() -> None:
-    for key in (*checker._KEYS, *segments._KEYS, "events", "orders", "model", *checker._PARAMETERS):
+    for key in (*checker.KEYS, *segments._KEYS, "events", "orders", "model", *checker._PARAMETERS):
         assert re.search(rf"\b{key}:", context()), key
 
 

@@ -1,4 +1,4 @@
-"""Why a customer is in a segment or not: the explanation says what the engine does, and what the slow reference says."""
+"""Why a customer is in a segment or not: said as the engine acts, and as the slow reference says."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def assert_held(standing: Standing, theirs: Any, segment: Any, view: View) -> No
         waits = [("for", theirs.eligible + segment.wait)]
         if theirs.exited is not None:
             waits.append(("cooldown", theirs.exited + segment.cooldown))
-        expected = max(waits, key=lambda wait: wait[1])
-        assert expected[1] > now
+        expected = by, until_ms = max(waits, key=lambda wait: wait[1])
+        assert until_ms > now, by
     assert (held.by, held.until_ms) == expected
 
 
@@ -202,7 +202,11 @@ def test_each_comparison_with_its_value_and_truth() -> None:
         durations=("since(last(purchase))",),
     )
     assert recent == Condition(True, op="not", parts=(age,))
-    assert average.values == {"sum(purchase.total) / count(purchase)": 255, "sum(purchase.total)": 510, "count(purchase)": 2}
+    assert average.values == {
+        "sum(purchase.total) / count(purchase)": 255,
+        "sum(purchase.total)": 510,
+        "count(purchase)": 2,
+    }
     assert msgspec.to_builtins(money) == {
         "truth": True,
         "text": "sum(purchase.total, 90d) >= 500",

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from stream.errors import TopicsError
-from stream.kafka.topics import FoundTopic, all_topics, changelog_name, destinations, problems
+from stream.kafka.topics import WORKERS, FoundTopic, all_topics, changelog_name, destinations, problems
 from stream.language.checker import load
 
 
@@ -72,6 +72,13 @@ def test_of_other_topics_any_number_will_do(name: str) -> None:
     assert problems(all_topics(), topics) == []
 
 
+def test_a_topic_with_a_number_of_its_own_may_have_any() -> None:
+    topics = found()
+    topics[WORKERS] = dataclasses.replace(topics[WORKERS], partitions=3)
+    assert problems(all_topics(), topics) == []
+    assert problems(all_topics(), topics, 8) == []
+
+
 CHANGELOG = changelog_name("segstream")
 HARMFUL = [
     (CHANGELOG, "cleanup_policy", "delete"),
@@ -83,6 +90,8 @@ HARMFUL = [
     ("dead-letters", "max_message_bytes", "1048588"),
     ("memberships", "cleanup_policy", "delete"),
     ("clicks", "max_message_bytes", "1000"),
+    (WORKERS, "cleanup_policy", "compact"),
+    (WORKERS, "retention_ms", "604800000"),
 ]
 
 
@@ -99,6 +108,8 @@ SAFE = [
     (CHANGELOG, "min_cleanable_dirty_ratio", "0.01"),
     (CHANGELOG, "max_message_bytes", "8388608"),
     (CHANGELOG, "retention_ms", "-1"),
+    (WORKERS, "cleanup_policy", "delete,compact"),
+    (WORKERS, "retention_ms", "60000"),
 ]
 
 

@@ -57,7 +57,9 @@ def test_a_whole_file_stands_for_itself() -> None:
 
 def test_what_is_wrong_is_where_the_check_would_say() -> None:
     """Of a whole file, and of segments that are put behind the present ones: the same words, lines shifted."""
-    wrong = 'a: {enter: cuont(click) >= 1}\nb:\n  enter: count(click) >= 1 and\n    moneyy > 3\n  exot: "x"\na: 5\nC: {}\n'
+    wrong = (
+        'a: {enter: cuont(click) >= 1}\nb:\n  enter: count(click) >= 1 and\n    moneyy > 3\n  exot: "x"\na: 5\nC: {}\n'
+    )
     indented = "".join(f"  {line}\n" for line in wrong.splitlines())
     whole = check(PRESENT + indented, "draft").problems
     lines = PRESENT.count("\n")

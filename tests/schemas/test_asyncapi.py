@@ -16,7 +16,7 @@ from tests.docs.test_docs_examples import schema
 DOCUMENT: dict[str, Any] = yaml.safe_load(asyncapi.DOCUMENT.read_text(encoding="utf-8"))
 SCHEMAS = sorted(path.name.removesuffix(".schema.json") for path in asyncapi.SCHEMAS.glob("*.schema.json"))
 #: They describe files and answers, not messages.
-OF_FILES = {"definitions", "rejected-line", "customer"}
+OF_FILES = {"definitions", "rejected-line", "customer", "preview"}
 
 
 def references(part: object) -> Iterator[str]:
