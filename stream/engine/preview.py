@@ -14,8 +14,11 @@ import numpy.typing as npt
 
 from stream.contract import hash64
 from stream.engine import opcodes as op
-from stream.engine.partition import Partition
+from stream.engine.changes import Changes, ChangeWriter
+from stream.engine.partition import Clock, Partition
 from stream.engine.plan import Plan
+from stream.engine.working_memory import WorkingMemory
+from stream.events.columns import Columns
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,8 +55,9 @@ class Preview:
     """Of the customers of one partition under ``plan``; the ``names`` are its drafted segments."""
 
     def __init__(self, plan: Plan, present: Plan, names: Sequence[str]) -> None:
-        known = {segment.name for segment in present.definitions.segments}
-        self.sizes = {name: Size(name, before=0 if name in known else None) for name in names}
+        self._before = _state_words(present)
+        self._words = _state_words(plan)
+        self.sizes = {name: Size(name, before=0 if name in self._before else None) for name in names}
         self.customers = 0
         self._plan = plan
         self._position = 0
@@ -74,15 +78,15 @@ class Preview:
 
     def _look_at(self, present: Partition, rows: Ints) -> None:
         customers = present.profiles.customers(rows)
-        scratch = Partition(self._plan, present.clock, present.lateness_ms)
+        scratch = _Scratch(self._plan, present.clock, present.lateness_ms)
         scratch.restore(present.snapshot(customers))
         scratch.redefine()
         self.customers += len(customers)
-        now = scratch.profiles.rows(customers)
+        before, now = present.profiles.gather(rows), scratch.profiles.gather(scratch.profiles.rows(customers))
         for name, size in self.sizes.items():
             number = self._numbers[name]
-            state = scratch.profiles.column(int(self._plan.segments[number, op.S_STATE]), now)
-            is_in = (state >= 0) & (state & 1 == 1)
+            state = now[:, self._words[name]]
+            is_in = _is_member(state)
             size.members += int(np.count_nonzero(is_in))
             size.eligible += int(np.count_nonzero((state >= 0) & ~is_in))
             members = np.flatnonzero(is_in)
@@ -90,9 +94,32 @@ class Preview:
                 size.held_out += sum(scratch.is_held_out(number, customers[i]) for i in members.tolist())
             some = [(hash64(f"{name}/{customers[i]}"), customers[i]) for i in members[:SAMPLE].tolist()]
             size.sample = sorted(size.sample + some)[:SAMPLE]
-        for name, count in present.members(rows).items():
-            if name in self.sizes:
-                self.sizes[name].before = (self.sizes[name].before or 0) + count
+            if size.before is not None:
+                size.before += int(np.count_nonzero(_is_member(before[:, self._before[name]])))
+
+
+class _Scratch(Partition):
+    """A partition of which only the rows count: it makes no records of changes, which would take most of the time."""
+
+    def __init__(self, plan: Plan, clock: Clock, lateness_ms: int) -> None:
+        super().__init__(plan, clock, lateness_ms)
+        self._writer = _SilentWriter(plan, self.profiles)
+
+
+class _SilentWriter(ChangeWriter):
+    def write(self, work: WorkingMemory, batch: Columns, cause: str, *, quiet: bool = False) -> Changes:  # noqa: ARG002
+        return Changes()
+
+
+def _state_words(plan: Plan) -> dict[str, int]:
+    """Where each segment's state lies in a row."""
+    words = plan.segments[:, op.S_STATE].tolist()
+    return {segment.name: word for segment, word in zip(plan.definitions.segments, words, strict=True)}
+
+
+def _is_member(state: Ints) -> npt.NDArray[np.bool_]:
+    """Of states (n,)."""
+    return (state >= 0) & (state & 1 == 1)
 
 
 def without_history(plan: Plan, present: Plan, names: Sequence[str]) -> dict[str, list[str]]:
