@@ -167,6 +167,7 @@ def worker(
 
 def _plan(definitions: Path) -> tuple[bytes, Plan]:
     """The file as it is written, and its plan."""
+    from stream.engine import preview
     from stream.engine.plan import compile_plan
     from stream.live import record_batches
     from stream.preparation import prepare
@@ -179,4 +180,5 @@ def _plan(definitions: Path) -> tuple[bytes, Plan]:
     plan = compile_plan(checked.definitions)
     prepare(plan)
     record_batches.prepare()
+    preview.prepare(plan)
     return source, plan
