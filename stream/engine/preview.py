@@ -98,6 +98,14 @@ class Preview:
                 size.before += int(np.count_nonzero(_is_member(before[:, self._before[name]])))
 
 
+def prepare(plan: Plan) -> None:
+    """Loads what is compiled before somebody waits for it: looks at one customer."""
+    partition = Partition(plan)
+    partition.stream_ms = 0
+    partition.profiles.rows(["-"])
+    Preview(plan, plan, [segment.name for segment in plan.definitions.segments]).look(partition, 1)
+
+
 class _Scratch(Partition):
     """A partition of which only the rows count: it makes no records of changes, which would take most of the time."""
 
@@ -119,8 +127,8 @@ def _state_words(plan: Plan) -> dict[str, int]:
 
 def _is_member(state: Ints) -> npt.NDArray[np.bool_]:
     """Of states (n,)."""
-    is_member: npt.NDArray[np.bool_] = (state >= 0) & (state & 1 == 1)
-    return is_member
+    found: npt.NDArray[np.bool_] = (state >= 0) & (state & 1 == 1)
+    return found
 
 
 def without_history(plan: Plan, present: Plan, names: Sequence[str]) -> dict[str, list[str]]:
