@@ -176,6 +176,7 @@ def worker(
 
 def _plan(definitions: Path) -> tuple[bytes, Plan]:
     """The file as it is written, and its plan."""
+    from stream.engine import preview
     from stream.engine.plan import compile_plan
     from stream.live import record_batches
     from stream.preparation import prepare
@@ -187,5 +188,6 @@ def _plan(definitions: Path) -> tuple[bytes, Plan]:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
     prepare(plan)
+    preview.prepare(plan)
     record_batches.prepare()
     return source, plan
