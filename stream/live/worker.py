@@ -85,9 +85,7 @@ async def run(plan: Plan, options: Options) -> None:
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
     status.unassigned_ms = time.steady_ms()
     durations = Durations()
-    producer = LogProducer(
-        options.broker, partitions, group.request_s, status.counters, options.compression
-    )
+    producer = LogProducer(options.broker, partitions, group.request_s, status.counters, options.compression)
     reader = LogReader(options.broker)
     async with (
         _started(reader),
