@@ -18,13 +18,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from jsonschema.protocols import Validator
 
 from stream.contract import FIELDS, KINDS, FieldType, Kind
 from stream.events.columns import Wanted
 from stream.events.decoder import Decoder
 from stream.instants import parse_instant
+from tests.effort import examples
 from tests.events.making import DECLARED, everything, message, plain, write
 from tests.events.strategies import LIMITS, NUMBERS, OTHERS, TIMES, WORDS, events, names
 
@@ -84,7 +85,7 @@ def judged(kind: Kind, pairs: list[tuple[str, str]], *, mixed: bool = False) -> 
     return True
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(500)
 @given(events())
 def test_schemas_and_decoder_agree_in_a_topic(event: tuple[Kind, list[tuple[str, str]]]) -> None:
     kind, pairs = event
@@ -93,7 +94,7 @@ def test_schemas_and_decoder_agree_in_a_topic(event: tuple[Kind, list[tuple[str,
     assert len(columns) + len(rejections) == 1
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(500)
 @given(events())
 def test_schemas_and_decoder_agree_where_kinds_are_mixed(event: tuple[Kind, list[tuple[str, str]]]) -> None:
     kind, pairs = event
