@@ -18,16 +18,22 @@ _FIRST_VISIT = (
     b'"page":"home","url":"https://shop.example.com/","device":"mobile","country":"DE"}\n'
 )
 _VISITS_AT_ONCE = 10_000
+#: Between everybody's first visit and the rest: nobody is new any more.
+_ABSENT_MS = 10 * 86_400_000
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """A file of events, sorted by time, and where they come from."""
+    """A file of events, sorted by time, and where they come from.
+
+    ``all_came_ms``: one visit of each customer lies before this instant, and long before the rest.
+    """
 
     path: Path
     events: int
     last_ms: int
     source: str
+    all_came_ms: int | None = None
 
 
 def common(folder: Path, yardstick: Path | None, events: int) -> Traffic:
@@ -51,13 +57,19 @@ def simulated(folder: Path, events: int, customers: int, *, all_come: bool = Fal
             file.write(chunk)
             count += chunk.count(b"\n")
             last_ms = max(last_ms, *map(int, _TIMESTAMP.findall(chunk)))
-    before = " after one visit of each" if all_come else ""
-    return Traffic(path, count, last_ms, f"simulated events of {customers:,} customers{before}")
+    source = f"simulated events of {customers:,} customers"
+    if not all_come:
+        return Traffic(path, count, last_ms, source)
+    return Traffic(path, count, last_ms, f"{source} after one visit of each", _all_came_ms())
+
+
+def _all_came_ms() -> int:
+    return DEFAULT_START_MS - _ABSENT_MS
 
 
 def _first_visits(customers: int) -> Iterator[bytes]:
     """One click each, a millisecond after the other, before the simulation begins; ids are the simulation's."""
-    begin_ms = DEFAULT_START_MS - customers
+    begin_ms = _all_came_ms() - customers
     for start in range(1, customers + 1, _VISITS_AT_ONCE):
         numbers = range(start, min(start + _VISITS_AT_ONCE, customers + 1))
         yield b"".join(_FIRST_VISIT % (i, b"c%06d" % i, begin_ms + i) for i in numbers)
