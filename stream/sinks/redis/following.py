@@ -21,6 +21,8 @@ from stream.sinks.redis.status import SinkStatus
 #: A batch keeps Redis from answering others while it is applied, so it is not larger.
 BATCH = 500
 _POLL_RECORDS = 10 * BATCH
+#: After so many turns of the loop a request has been sent: Redis works on it while the next one is made.
+_TURNS_TO_SEND = 3
 _POLL_MS = 200
 #: When nothing comes, it is looked so often whether Redis is as it was, and whether the broker still answers.
 _LOOK_S = 1.0
@@ -135,6 +137,8 @@ class Following:
         await self._arrived()
         self._offsets.update(stops)
         self._pending = asyncio.create_task(self._apply(request), name="batch")
+        for _ in range(_TURNS_TO_SEND):
+            await asyncio.sleep(0)
 
     async def _arrived(self) -> None:
         pending, self._pending = self._pending, None
