@@ -14,6 +14,7 @@ from stream.commands.broker_options import broker_option, run
 from stream.commands.definitions import checked_file
 from stream.commands.parameter_types import Share
 from stream.commands.redis_options import redis_option, redis_prefix_option
+from stream.commands.service import log_to_stderr
 
 if TYPE_CHECKING:
     from stream.dashboard.catalogue import Catalogue
@@ -128,8 +129,6 @@ def dashboard(
     the file that the workers have; without it segments have no words. SIGTERM or Ctrl-C ends it. Exit 64 for what has
     to be put right first.
     """
-    import logging
-
     from stream.dashboard.app import Access
     from stream.dashboard.security import is_loopback
     from stream.dashboard.server import Options
@@ -141,8 +140,7 @@ def dashboard(
             f"--host {host} lets others than this machine ask: give a --token (or --token-file), or --open"
         )
     catalogue = _catalogue(definitions, time_zone)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("stream").setLevel(logging.INFO)
+    log_to_stderr()
     options = Options(
         broker=broker,
         redis=redis_url,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
-from stream.cli import Failure
-from stream.commands.broker_options import AppId, broker_option, run
+from stream.commands.broker_options import AppId, broker_option
 from stream.commands.redis_options import redis_option, redis_prefix_option
-
-_EXIT_INTERNAL = 70
+from stream.commands.service import host_option, log_to_stderr, port_option, serve
 
 
 @click.group()
@@ -37,21 +35,8 @@ def sink() -> None:
 @click.option(
     "--exit-when-done", is_flag=True, help="End when all changes that lie in the topic are applied.", show_envvar=True
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    metavar="N",
-    help="Serve probes and metrics at this port; 0 takes a free one. Default: none.",
-    show_envvar=True,
-)
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    show_default=True,
-    help="Where the port is: an address or a name of this machine; 0.0.0.0 stands for all.",
-    show_envvar=True,
-)
+@port_option("probes and metrics")
+@host_option
 def redis_(
     *,
     broker: str,
@@ -70,14 +55,10 @@ def redis_(
     from what Redis holds. SIGTERM ends it in order. Exit 64 for what has to be put right first, 69 when the broker or,
     for a minute from the start, Redis does not answer, 70 when something went wrong that should not.
     """
-    import logging
-
-    from stream.errors import SegstreamError
     from stream.sinks.redis.sink import Options
     from stream.sinks.redis.sink import run as work
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("stream").setLevel(logging.INFO)
+    log_to_stderr()
     options = Options(
         broker,
         redis_url,
@@ -89,10 +70,4 @@ def redis_(
         port=port,
         host=host,
     )
-    try:
-        run(work(options))
-    except SegstreamError:
-        raise
-    except Exception as error:
-        logging.getLogger("stream").exception("ended by what should not happen")
-        raise Failure(f"{type(error).__name__}: {error}", _EXIT_INTERNAL) from error
+    serve(work(options))

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream.cli import EXIT_CONFIG, Failure
-from stream.commands.broker_options import app_id_option, broker_option, run
+from stream.commands.broker_options import app_id_option, broker_option
 from stream.commands.definitions import definitions_argument, read_and_checked
 from stream.commands.parameter_types import Codec, HttpUrl, Instant
+from stream.commands.service import host_option, log_to_stderr, port_option, serve
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
     from stream.worker.settings import StreamClock
-
-_EXIT_INTERNAL = 70
 
 
 class _Clock(click.ParamType):
@@ -58,21 +57,8 @@ class _Clock(click.ParamType):
     help="A worker that is silent for so long loses its partitions to others.",
     show_envvar=True,
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    metavar="N",
-    help="Serve probes, metrics, customers and previews at this port; 0 takes a free one. Default: none.",
-    show_envvar=True,
-)
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    show_default=True,
-    help="Where the port is: an address or a name of this machine; 0.0.0.0 stands for all.",
-    show_envvar=True,
-)
+@port_option("probes, metrics, customers and previews")
+@host_option
 @click.option(
     "--advertise",
     type=HttpUrl(),
@@ -130,9 +116,7 @@ def worker(
     Workers with the same --id share the partitions. SIGTERM ends one in order. Exit 64 for what has to be put right
     first, 69 when the broker does not answer, 70 when something went wrong that should not.
     """
-    import logging
-
-    from stream.errors import ClockAheadError, SegstreamError
+    from stream.errors import ClockAheadError
     from stream.live.worker import Options
     from stream.live.worker import run as work
     from stream.worker.errors import EarlierDefinitionsError, SourceTruncatedError
@@ -142,9 +126,8 @@ def worker(
         raise click.UsageError("--exit-when-done needs --clock TIME: with other clocks there is always more to come")
     if advertise is not None and port is None:
         raise click.UsageError("--advertise needs --port: without, nothing is served")
-    source, plan = _plan(definitions)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("stream").setLevel(logging.INFO)
+    source, plan = _plan(definitions, previews=port is not None)
+    log_to_stderr()
     options = Options(
         broker,
         app_id,
@@ -164,18 +147,13 @@ def worker(
         compression=compression,
     )
     try:
-        run(work(plan, options))
+        serve(work(plan, options))
     except (ClockAheadError, EarlierDefinitionsError, SourceTruncatedError) as error:
         raise Failure(str(error), EXIT_CONFIG) from error
-    except SegstreamError:
-        raise
-    except Exception as error:
-        logging.getLogger("stream").exception("ended by what should not happen")
-        raise Failure(f"{type(error).__name__}: {error}", _EXIT_INTERNAL) from error
 
 
-def _plan(definitions: Path) -> tuple[bytes, Plan]:
-    """The file as it is written, and its plan."""
+def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
+    """The file as it is written, and its plan; what it takes to work is ready, and for ``previews`` too."""
     from stream.engine import preview
     from stream.engine.plan import compile_plan
     from stream.live import record_batches
@@ -188,6 +166,7 @@ def _plan(definitions: Path) -> tuple[bytes, Plan]:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
     prepare(plan)
-    preview.prepare(plan)
     record_batches.prepare()
+    if previews:
+        preview.prepare(plan)
     return source, plan

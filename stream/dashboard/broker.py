@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerUnreachableError, TopicsError
 from stream.instants import format_instant
-from stream.kafka.administration import find_topics
-from stream.kafka.connection import connected_admin
-from stream.kafka.reading import stop_consumer
-from stream.kafka.topics import DEAD_LETTERS, SEGMENT_CHANGES, Topic, problems
+from stream.kafka.reading import places_of, stop_consumer
+from stream.kafka.topics import DEAD_LETTERS, SEGMENT_CHANGES
 
 #: So many letters are shown; of each so much.
 _LETTERS = 20
@@ -108,19 +106,8 @@ class BrokerLook:
                 self.problem = str(error) or type(error).__name__
             await asyncio.sleep(_RETRY_S)
 
-    async def _places(self) -> tuple[list[TopicPartition], list[TopicPartition]]:
-        async with connected_admin(self._broker) as admin:
-            found = await find_topics(admin, [DEAD_LETTERS, SEGMENT_CHANGES])
-        wrong = problems([Topic(DEAD_LETTERS, ""), Topic(SEGMENT_CHANGES, "")], found)
-        if wrong:
-            raise TopicsError(wrong)
-        return tuple(  # type: ignore[return-value]
-            [TopicPartition(name, number) for number in range(found[name].partitions)]
-            for name in (DEAD_LETTERS, SEGMENT_CHANGES)
-        )
-
     async def _read(self) -> None:
-        letters, changes = await self._places()
+        letters, changes = await places_of(self._broker, DEAD_LETTERS, SEGMENT_CHANGES)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._broker,
             group_id=None,
@@ -140,9 +127,11 @@ class BrokerLook:
                 async with asyncio.timeout(_ENDS_WITHIN_S):
                     self._ends = {place.partition: end for place, end in (await consumer.end_offsets(changes)).items()}
                     ends = await consumer.end_offsets(letters)
-                self.dead_letters_total = sum(ends[place] - starts[place] for place in letters)
                 self.problem = None
                 fetched = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=500)
+                # What has just been fetched may have come after the ends were asked for.
+                known = {place: max(ends[place], consumer.highwater(place) or 0) for place in letters}
+                self.dead_letters_total = sum(known[place] - starts[place] for place in letters)
                 records = sorted((one for part in fetched.values() for one in part), key=lambda one: one.timestamp)
                 self._letters.extend(map(as_letter, records[-_LETTERS:]))
                 if fetched:

@@ -21,7 +21,7 @@ from stream.demo.sending import TICK_S, fill, follow
 from stream.demo.topics import make_topics
 from stream.demo.traffic import DAY_MS, Traffic
 from stream.errors import BrokerUnreachableError, PortInUseError
-from stream.kafka.compression import best
+from stream.kafka.compression import BEST
 from stream.kafka.routing import Router
 from stream.kafka.sending import Sender, connected_sender
 from stream.language.checker import load
@@ -142,7 +142,7 @@ class _Demo:
         worker, sink, dashboard = (
             ("--port", url.rpartition(":")[2]) for url in (self._urls.worker, self._urls.sink, self._urls.dashboard)
         )
-        pace = ("--clock", "event", "--session-timeout", str(_SESSION_S), "--compression", best())
+        pace = ("--clock", "event", "--session-timeout", str(_SESSION_S), "--compression", BEST)
         self._parts.run("worker", "worker", str(DEFINITIONS), *broker, *worker, *pace)
         self._parts.run("sink", "sink", "redis", *broker, *redis, *sink)
         self._parts.run("dashboard", "dashboard", str(DEFINITIONS), *broker, *redis, *dashboard)
@@ -162,7 +162,7 @@ class _Demo:
 
     async def _work(self, asking: Asking, partitions: int) -> None:
         router = Router(partitions)
-        async with connected_sender(self._broker, best()) as sender:
+        async with connected_sender(self._broker, BEST) as sender:
             filling = asyncio.create_task(self._fill(asking, router, sender))
             try:
                 await self._show_filling(asking, filling)

@@ -21,18 +21,16 @@ class _Buffer:
     events: list[Columns] = field(default_factory=list)
     offsets: list[Ints] = field(default_factory=list)
     behind: bool = True
-    count: int = 0
 
     def __len__(self) -> int:
-        return self.count
+        return sum(map(len, self.events))
 
     def add(self, events: Columns, offsets: Ints) -> None:
         self.events.append(events)
         self.offsets.append(offsets)
-        self.count += len(events)
 
     def clear(self) -> None:
-        self.events, self.offsets, self.count = [], [], 0
+        self.events, self.offsets = [], []
 
 
 class Merger:

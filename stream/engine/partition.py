@@ -15,7 +15,7 @@ from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
 from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
-from stream.engine.profiles import Profiles
+from stream.engine.profiles import Profiles, are_members
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.standing import Standing
 from stream.engine.working_memory import WorkingMemory
@@ -228,7 +228,7 @@ class Partition:
         for block in self.profiles.blocks_in_use():
             for start in range(0, len(block), _ROWS_AT_ONCE):
                 states = block[start : start + _ROWS_AT_ONCE][:, words]  # nobody is a member in an empty row
-                counts += np.count_nonzero((states >= 0) & (states & 1 == 1), axis=0)
+                counts += np.count_nonzero(are_members(states), axis=0)
         names = [segment.name for segment in self.plan.definitions.segments]
         return dict(zip(names, counts.tolist(), strict=True))
 
@@ -319,11 +319,7 @@ class Partition:
 
     def _without_history(self, known: frozenset[str]) -> list[bool]:
         """For each segment whether something it names is not among the ``known`` parts of a layout."""
-        flags = []
-        for entry in self.plan.segments:
-            named = self.plan.evidence[entry[op.S_EVIDENCE] : entry[op.S_EVIDENCE_END]]
-            flags.append(any(key not in known for value in named for key in self.plan.values[value].history))
-        return flags
+        return [bool(self.plan.without_history(number, known)) for number in range(len(self.plan.segments))]
 
     def _exits_of_gone(self, gone: list[Gone], quiet: bool) -> Changes:
         """Exits from segments that the new definitions do not have."""

@@ -58,6 +58,13 @@ class Plan:
         """Bytes that a customer takes in the profiles: the row and the timer."""
         return 8 * (len(self.template) + 1)
 
+    def without_history(self, segment: int, known: frozenset[str]) -> list[str]:
+        """The texts of what a segment, by its place in the file, names that a layout with the parts ``known`` lacks."""
+        entry = self.segments[segment]
+        named = self.evidence[entry[op.S_EVIDENCE] : entry[op.S_EVIDENCE_END]].tolist()
+        values = [self.values[value] for value in named]
+        return [value.text for value in values if any(key not in known for key in value.history)]
+
 
 def compile_plan(definitions: tree.Definitions) -> Plan:
     """Compiles checked definitions. Deterministic: the same definitions give the same arrays and layout."""

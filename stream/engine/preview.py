@@ -17,6 +17,7 @@ from stream.engine import opcodes as op
 from stream.engine.changes import Changes, ChangeWriter
 from stream.engine.partition import Clock, Partition
 from stream.engine.plan import Plan
+from stream.engine.profiles import are_members
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import Columns
 
@@ -86,7 +87,7 @@ class Preview:
         for name, size in self.sizes.items():
             number = self._numbers[name]
             state = now[:, self._words[name]]
-            is_in = _is_member(state)
+            is_in = are_members(state)
             size.members += int(np.count_nonzero(is_in))
             size.eligible += int(np.count_nonzero((state >= 0) & ~is_in))
             members = np.flatnonzero(is_in)
@@ -95,7 +96,7 @@ class Preview:
             some = [(hash64(f"{name}/{customers[i]}"), customers[i]) for i in members[:SAMPLE].tolist()]
             size.sample = sorted(size.sample + some)[:SAMPLE]
             if size.before is not None:
-                size.before += int(np.count_nonzero(_is_member(before[:, self._before[name]])))
+                size.before += int(np.count_nonzero(are_members(before[:, self._before[name]])))
 
 
 def prepare(plan: Plan) -> None:
@@ -125,19 +126,11 @@ def _state_words(plan: Plan) -> dict[str, int]:
     return {segment.name: word for segment, word in zip(plan.definitions.segments, words, strict=True)}
 
 
-def _is_member(state: Ints) -> npt.NDArray[np.bool_]:
-    """Of states (n,)."""
-    found: npt.NDArray[np.bool_] = (state >= 0) & (state & 1 == 1)
-    return found
-
-
 def without_history(plan: Plan, present: Plan, names: Sequence[str]) -> dict[str, list[str]]:
     """For each drafted segment what it names that present rows know nothing of: until they do, nobody is let in."""
-    known = {part.key for part in present.layout.parts}
-    found: dict[str, list[str]] = {}
-    for segment, entry in zip(plan.definitions.segments, plan.segments, strict=True):
-        if segment.name in names:
-            named = plan.evidence[entry[op.S_EVIDENCE] : entry[op.S_EVIDENCE_END]].tolist()
-            values = [plan.values[value] for value in named]
-            found[segment.name] = [value.text for value in values if any(key not in known for key in value.history)]
-    return found
+    known = frozenset(part.key for part in present.layout.parts)
+    return {
+        segment.name: plan.without_history(number, known)
+        for number, segment in enumerate(plan.definitions.segments)
+        if segment.name in names
+    }

@@ -21,6 +21,12 @@ Hashes = npt.NDArray[np.uint64]
 _BLOCKS = 24  # FIRST_BLOCK * (2 ** 24 - 1) rows: more than any machine's memory holds
 
 
+def are_members(states: Ints) -> npt.NDArray[np.bool_]:
+    """Which of segments' words of state, of any shape, say that the customer is a member."""
+    found: npt.NDArray[np.bool_] = (states >= 0) & (states & 1 == 1)
+    return found
+
+
 class Profiles:
     """Rows by customer id.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stream.engine import opcodes as op
 from stream.engine.layout import Layout, copy_plan, reorder_ring
 from stream.engine.plan import Plan
-from stream.engine.profiles import Profiles
+from stream.engine.profiles import Profiles, are_members
 from stream.errors import SnapshotError
 from stream.events.bytewise import PADDING, Bytes
 from stream.events.spans import SIZE_BITS, hash_all, make_spans
@@ -311,6 +311,6 @@ def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
         if name in kept:
             continue
         state = wire[:, part.at + _PREFIX_WORDS - op.R_CLOCK]
-        for i in np.flatnonzero((state >= 0) & (state & 1 == 1)):
+        for i in np.flatnonzero(are_members(state)):
             found.append(Gone(int(rows[i]), name, int(state[i]) >> 1, part.holdout))
     return found

@@ -8,8 +8,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from stream.compiled import compiled, pasted
-from stream.events.bytewise import PADDING, Bytes, byte_at, frozen
+from stream.compiled import compiled
+from stream.events.bytewise import PADDING, Bytes, byte_at, copy_bytes, frozen
 from stream.events.spans import SIZE_BITS, SIZE_MASK
 
 Ints = npt.NDArray[np.int64]
@@ -89,19 +89,13 @@ class Bytestrings(Sequence[bytes | None]):
         return np.flatnonzero(differs)
 
 
-@pasted
-def _copy(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
-    for i in range(size):
-        target[at + i] = source[start + i]
-
-
 @compiled
 def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> None:
     """Copies all strings, a NUL behind each."""
     at = 0
     for number in range(len(sizes)):
         size = sizes[number]
-        _copy(data, starts[number], size, out, at)
+        copy_bytes(data, starts[number], size, out, at)
         out[at + size] = 0
         at += size + 1
 

@@ -16,7 +16,7 @@ from numba import float64, int64, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from stream.compiled import config, inner
+from stream.compiled import config, inner, pasted
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -28,6 +28,13 @@ BACKSLASH: Final = 0x5C
 
 #: `short_hash` knows texts of so many bytes at most.
 SHORT: Final = 128
+
+
+@pasted
+def copy_bytes(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
+    """Copies so many bytes from ``start`` to ``at``."""
+    for i in range(size):
+        target[at + i] = source[start + i]
 
 
 def frozen(data: Bytes) -> Bytes:

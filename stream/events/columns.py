@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled, pasted
 from stream.contract import FieldType, Kind
-from stream.events.bytewise import PADDING, Bytes
+from stream.events.bytewise import PADDING, Bytes, copy_bytes
 from stream.events.json_scan import NULL, NUMBER, TEXT
 from stream.events.scan_layout import TRAIT_COLUMNS, TRAIT_EVENT, TRAIT_TYPE, TRAIT_VALUE
 from stream.events.spans import MISSING, SIZE_BITS, SIZE_MASK, present_texts, text_of
@@ -171,8 +171,7 @@ def _carried(data: Bytes, span: int, out: Bytes, at: int) -> tuple[int, int]:
     moved = span
     if span != MISSING:
         size, start = span & SIZE_MASK, span >> SIZE_BITS
-        for i in range(size):
-            out[at + i] = data[start + i]
+        copy_bytes(data, start, size, out, at)
         moved = at << SIZE_BITS | size
         at += size
     return moved, at

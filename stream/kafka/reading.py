@@ -26,7 +26,7 @@ async def read_topic(broker: str, topic: str, *, follow: bool = False) -> AsyncG
     It ends at the end that the topic had when this began, or, with ``follow``, never. Raises ``TopicsError`` and
     ``BrokerUnreachableError``.
     """
-    partitions = await _partitions(broker, topic)
+    (partitions,) = await places_of(broker, topic)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS
     )
@@ -59,13 +59,14 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()  # noqa: SLF001
 
 
-async def _partitions(broker: str, topic: str) -> list[TopicPartition]:
+async def places_of(broker: str, *topics: str) -> list[list[TopicPartition]]:
+    """The partitions of each topic. Raises ``TopicsError`` where one is missing."""
     async with connected_admin(broker) as admin:
-        found = await find_topics(admin, [topic])
-    wrong = problems([Topic(topic, "")], found)
+        found = await find_topics(admin, list(topics))
+    wrong = problems([Topic(topic, "") for topic in topics], found)
     if wrong:
         raise TopicsError(wrong)
-    return [TopicPartition(topic, number) for number in range(found[topic].partitions)]
+    return [[TopicPartition(topic, number) for number in range(found[topic].partitions)] for topic in topics]
 
 
 class _Ends:

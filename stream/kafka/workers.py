@@ -14,10 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream.errors import BrokerUnreachableError, TopicsError
-from stream.kafka.administration import find_topics
-from stream.kafka.connection import connected_admin
-from stream.kafka.reading import stop_consumer
-from stream.kafka.topics import WORKERS, problems, workers_topic
+from stream.kafka.reading import places_of, stop_consumer
+from stream.kafka.topics import WORKERS
 
 #: A worker that has said nothing for so long is gone.
 GONE_AFTER_S = 10.0
@@ -135,20 +133,13 @@ class FollowedWorkers:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._read(await self._places())
+                (places,) = await places_of(self._broker, WORKERS)
+                await self._read(places)
             except (KafkaError, BrokerUnreachableError, TopicsError, OSError, TimeoutError) as error:
                 if str(error) != self.problem:
                     _log.warning("workers can't be followed: %s", error)
                 self.problem = str(error) or type(error).__name__
             await asyncio.sleep(_RETRY_S)
-
-    async def _places(self) -> list[TopicPartition]:
-        topic = workers_topic()
-        async with connected_admin(self._broker) as admin:
-            found = await find_topics(admin, [topic.name])
-        if topic.name not in found:
-            raise TopicsError(problems([topic], found))
-        return [TopicPartition(topic.name, number) for number in range(found[topic.name].partitions)]
 
     async def _read(self, places: list[TopicPartition]) -> None:
         consumer = AIOKafkaConsumer(

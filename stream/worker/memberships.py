@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter
 from stream.engine.partition import Partition
+from stream.engine.profiles import are_members
 from stream.instants import format_instants
 
 Ints = npt.NDArray[np.int64]
@@ -46,7 +47,7 @@ class Memberships:
         assert rows.min() >= 0, "a customer without a row"
         words = profiles.gather(rows)
         states = words[:, self._words]
-        places, segments = np.nonzero((states >= 0) & (states & 1 == 1))
+        places, segments = np.nonzero(are_members(states))
         return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), states[places, segments] >> 1
 
     def is_held_out(self, segment: int, customer: str) -> bool:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from stream.kafka.connection import unreachable
+from stream.kafka.reading import stop_consumer
 from stream.kafka.topics import SEGMENT_CHANGES
 from stream.live.reader import LogReader
 from stream.sinks.records import Change, parse_change
@@ -89,11 +90,7 @@ class Following:
             await asyncio.wait([pending])
             if not pending.cancelled() and pending.exception() is not None:
                 _log.debug("given up: %s", pending.exception())
-        try:
-            await self._consumer.stop()
-        except asyncio.CancelledError:
-            # Of a fetch that was about to be tried again. It ends the stopping too, before the last thing to do.
-            await self._consumer._client.close()  # noqa: SLF001
+        await stop_consumer(self._consumer)
 
     async def run(self, ended: Callable[[], bool], look: Callable[[Mapping[int, int]], Awaitable[None]]) -> None:
         """Goes on until it has ``ended``, or something is raised. ``look`` is called when there is nothing to do."""
