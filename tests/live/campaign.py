@@ -33,6 +33,8 @@ PROGRESS_WITHIN_S = 180.0
 _LOOK_S = 0.01
 #: A kill comes at any moment within so long after the changes that it waits for.
 _MOMENT_S = 0.03
+#: When all is done, who has been given nothing for so long is asked to leave; see `Campaign._send_home`.
+_UNASSIGNED_S = 30.0
 _LINES_SHOWN = 30
 _EXIT_UNREACHABLE = 69
 
@@ -197,9 +199,26 @@ class Campaign:
                 return
 
     def _until_ended(self) -> None:
+        over_since = None
         for _ in self._looks():
             if not (self._running or self._leaving or self._stalled):
                 return
+            if over_since is None and self._is_over():
+                over_since = time.monotonic()
+            if over_since is not None and time.monotonic() > over_since + _UNASSIGNED_S:
+                self._send_home()
+
+    def _send_home(self) -> None:
+        """Asks workers to leave that the embedded broker will never give partitions to.
+
+        There a leader that leaves while its group forms stays the leader, though no member any more: who joins then
+        waits for it for ever. So it goes when workers that are done leave while another one starts.
+        """
+        if isinstance(self._broker, EmbeddedBroker):
+            for worker in [one for one in self._running if not _partitions(one.says())]:
+                worker.ask_to_stop()
+                self._running.remove(worker)
+                self._leaving.append(worker)
 
     def _looks(self) -> Iterator[None]:
         """Looks at the changes and after the workers, again and again."""
