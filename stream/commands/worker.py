@@ -156,7 +156,7 @@ def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
     """The file as it is written, and its plan; what it takes to work is ready, and for ``previews`` too."""
     from stream.engine import preview
     from stream.engine.plan import compile_plan
-    from stream.live import record_batches
+    from stream.live import batch_building, record_batches
     from stream.preparation import prepare
 
     source, checked = read_and_checked(definitions)
@@ -167,6 +167,7 @@ def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
     plan = compile_plan(checked.definitions)
     prepare(plan)
     record_batches.prepare()
+    batch_building.prepare()
     if previews:
         preview.prepare(plan)
     return source, plan

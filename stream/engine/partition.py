@@ -19,6 +19,7 @@ from stream.engine.profiles import Profiles, are_members
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.standing import Standing
 from stream.engine.working_memory import WorkingMemory
+from stream.events.bytestrings import Bytestrings
 from stream.events.columns import NO_COLUMNS, Columns
 from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
 
@@ -248,6 +249,10 @@ class Partition:
             layouts={self._codec.layout_id: self.plan.layout.encode()},
             rows=list(zip(chosen, self._codec.encode(chosen), strict=True)),
         )
+
+    def encoded_rows(self, rows: Ints) -> Bytestrings:
+        """``rows`` as bytes, as `snapshot` gives them, of customers who are there."""
+        return self._codec.encode_rows(rows)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Takes over clocks and rows; a row of another layout is read by the names of its parts.

@@ -13,6 +13,7 @@ from stream.engine.kernel import FIRST_BLOCK, place_of
 from stream.engine.plan import Plan
 from stream.engine.text_index import TextIndex
 from stream.engine.texts import TextPool
+from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import Bytes
 from stream.events.spans import make_spans
 
@@ -82,6 +83,10 @@ class Profiles:
     def customers(self, rows: Sequence[int] | Ints) -> list[str]:
         """The ids of the customers that have ``rows``."""
         return self._customers.texts(rows)
+
+    def encoded_customers(self, rows: Ints) -> Bytestrings:
+        """The ids of the customers that have ``rows``, in UTF-8."""
+        return self._customers.encoded(rows)
 
     def rows(self, customers: Sequence[str]) -> Ints:
         """The rows of ``customers`` (n,), made where they are new."""

@@ -1,7 +1,7 @@
 """Rows as bytes and back, also from the layout of an older definitions file.
 
-A row on the wire is, little-endian: layout id (u64), next timer (i64), the kept words (i64 each), and, where the layout
-holds texts, a MessagePack array of them (null where there is none) in the order of the layout's parts.
+A row on the wire is: the layout's id (u64, little-endian), the next timer and the kept words (`stream.engine.packing`),
+and, where the layout holds texts, a MessagePack array of them (null where there is none) in the order of its parts.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import numpy.typing as npt
 
 from stream.engine import opcodes as op
 from stream.engine.layout import Layout, copy_plan, reorder_ring
+from stream.engine.packing import pack, unpack
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles, are_members
 from stream.errors import SnapshotError
+from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import PADDING, Bytes
 from stream.events.spans import SIZE_BITS, hash_all, make_spans
 
 Ints = npt.NDArray[np.int64]
 _TextRow = list[str | None]
 
-_PREFIX_WORDS = 2
+#: What a row on the wire begins with: the layout's id in bytes, and the next timer in words.
+_ID_BYTES, _TIMER_WORDS = 8, 1
 _TEXTS = msgspec.msgpack.Decoder(list[str | None])
 
 
@@ -78,30 +81,31 @@ class RowCodec:
         rows = self._profiles.find_all(customers)
         if rows.min() < 0:
             raise KeyError(customers[int(rows.argmin())])
+        return [row or b"" for row in self.encode_rows(rows)]
+
+    def encode_rows(self, rows: Ints) -> Bytestrings:
+        """``rows`` as bytes, of customers who are there."""
         kept = self._layout.kept_words
         words = self._profiles.gather(rows)
-        wire = np.empty((len(rows), _PREFIX_WORDS + kept), dtype="<i8")
-        wire[:, 0] = np.array([self.layout_id], dtype=np.uint64).view(np.int64)
-        wire[:, 1] = self._profiles.due[rows]
-        wire[:, _PREFIX_WORDS:] = words[:, op.R_CLOCK : op.R_CLOCK + kept]
-        columns: list[_TextRow] = []
-        for word, is_trait in self._texts:
-            codes = words[:, word]
-            if is_trait:
-                codes = np.where(words[:, word - 1] == op.T_TEXT, codes, op.NONE)
-                holds = words[:, word - 1] == op.T_TEXT
-            else:
-                holds = np.ones(len(rows), dtype=np.bool_)
-            columns.append(self._texts_of(codes))
+        wire = np.empty((len(rows), _TIMER_WORDS + kept), dtype=np.int64)
+        wire[:, 0] = self._profiles.due[rows]
+        wire[:, _TIMER_WORDS:] = words[:, op.R_CLOCK : op.R_CLOCK + kept]
+        codes = np.empty((len(rows), len(self._texts)), dtype=np.int64)
+        for number, (word, is_trait) in enumerate(self._texts):
+            holds = words[:, word - 1] == op.T_TEXT if is_trait else np.ones(len(rows), dtype=np.bool_)
+            codes[:, number] = np.where(holds, words[:, word], op.NONE)
             # Codes mean something in this process only.
-            wire[holds, _PREFIX_WORDS + word - op.R_CLOCK] = op.NONE
-        size = 8 * (_PREFIX_WORDS + kept)
-        data = wire.tobytes()
-        out = [data[at : at + size] for at in range(0, len(data), size)]
-        if columns:
-            encode = msgspec.msgpack.Encoder().encode
-            out = [row + encode(row_texts) for row, row_texts in zip(out, zip(*columns, strict=True), strict=True)]
-        return out
+            wire[holds, _TIMER_WORDS + word - op.R_CLOCK] = op.NONE
+        return pack(wire, self.layout_id.to_bytes(_ID_BYTES, "little"), *self._encoded_texts(codes))
+
+    def _encoded_texts(self, codes: Ints) -> tuple[Bytestrings, Ints]:
+        """The different combinations of texts among rows of codes (n, texts), encoded; and each row's, (n,)."""
+        if not self._texts:
+            return Bytestrings.of([b""]), np.zeros(len(codes), dtype=np.int64)
+        different, which = np.unique(codes, axis=0, return_inverse=True)
+        encode = msgspec.msgpack.Encoder().encode
+        columns = [self._texts_of(column) for column in different.T]
+        return Bytestrings.of([encode(texts) for texts in zip(*columns, strict=True)]), which.reshape(-1)
 
     def _texts_of(self, codes: Ints) -> _TextRow:
         """The texts of codes (n,), None where there is none."""
@@ -132,7 +136,7 @@ class RowCodec:
         wire, texts = _parse(self._layout, customers, data)
         rows = self._profiles.rows_of(*_spans(customers))
         words = self._new_words(len(rows))
-        words[:, op.R_CLOCK : op.R_CLOCK + self._layout.kept_words] = wire[:, _PREFIX_WORDS:]
+        words[:, op.R_CLOCK : op.R_CLOCK + self._layout.kept_words] = wire[:, _TIMER_WORDS:]
         self._put_texts(self._layout, texts, words)
         self._place(rows, wire, words)
         self._profiles.sweep_texts()
@@ -143,8 +147,8 @@ class RowCodec:
         wire, texts = _parse(layout, customers, [data for _, data in entries])
         rows = self._profiles.rows(customers)
         words = self._new_words(len(rows))
-        # In the wire's matrix a word lies where the layout says, plus the prefix, less the derived first word.
-        shift = _PREFIX_WORDS - op.R_CLOCK
+        # In the wire's matrix a word lies where the layout says, plus the timer, less the derived first word.
+        shift = _TIMER_WORDS - op.R_CLOCK
         for source, target, count in copy_plan(layout, self._layout):
             words[:, target : target + count] = wire[:, source + shift : source + shift + count]
         self._put_texts(layout, texts, words)
@@ -163,7 +167,7 @@ class RowCodec:
     def _place(self, rows: Ints, wire: Ints, words: Ints) -> None:
         words[:, op.R_ROLL] = 0  # to be worked out when the clock moves next
         self._profiles.scatter(rows, words)
-        self._profiles.due[rows] = wire[:, 1]
+        self._profiles.due[rows] = wire[:, 0]
 
     def _put_texts(self, layout: Layout, texts: _Texts, words: Ints) -> None:
         """Enters the codes of texts; one that the present layout has no place for is dropped."""
@@ -185,10 +189,10 @@ class RowCodec:
     def _carry_rings(self, layout: Layout, wire: Ints, words: Ints) -> None:
         """Rings of remembered ids have another size when ``dedupe`` changed: the latest ids stay."""
         old, new = layout.by_key(), self._layout.by_key()
-        places = wire[:, old["rings"].at + _PREFIX_WORDS - op.R_CLOCK]
+        places = wire[:, old["rings"].at + _TIMER_WORDS - op.R_CLOCK]
         together = np.zeros(len(words), dtype=np.int64)
         for shift, key in ((0, "event ids"), (8, "order ids")):
-            at = old[key].at + _PREFIX_WORDS - op.R_CLOCK
+            at = old[key].at + _TIMER_WORDS - op.R_CLOCK
             ring = wire[:, at : at + old[key].words]
             place = places >> shift & 255
             if old[key].words != new[key].words:
@@ -223,9 +227,9 @@ def _text_parts(layout: Layout) -> list[tuple[int, bool]]:
 def _by_layout(snapshot: Snapshot) -> dict[int, list[tuple[str, bytes]]]:
     found: dict[int, list[tuple[str, bytes]]] = {}
     for customer, data in snapshot.rows:
-        if len(data) < 8 * _PREFIX_WORDS:
+        if len(data) < _ID_BYTES:
             raise SnapshotError(f"the row of customer {customer!r} is cut off: {len(data)} bytes")
-        found.setdefault(int.from_bytes(data[:8], "little"), []).append((customer, data))
+        found.setdefault(int.from_bytes(data[:_ID_BYTES], "little"), []).append((customer, data))
     return found
 
 
@@ -250,20 +254,21 @@ class _Texts:
 
 
 def _parse(layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes]) -> tuple[Ints, _Texts]:
-    """The words of rows in one layout, prefix included, (n, 2 + kept); and their texts."""
-    size = 8 * (_PREFIX_WORDS + layout.kept_words)
+    """The next timers and words of rows in one layout, (n, 1 + kept); and their texts."""
+    rows = Bytestrings.of(data)
+    wire = np.empty((len(rows), _TIMER_WORDS + layout.kept_words), dtype=np.int64)
+    used = unpack(rows, _ID_BYTES, wire)
     text_parts = len(_text_parts(layout))
-    for i, row in enumerate(data):
-        if len(row) < size or (len(row) > size) != (text_parts > 0):
-            raise SnapshotError(
-                f"the row of customer {_name(customers[i])} is {len(row)} bytes, its layout says {size} and texts"
-            )
-    if text_parts:
-        texts = _parse_texts(customers, [row[size:] for row in data], text_parts)
-        data = [row[:size] for row in data]
-    else:
-        texts = _Texts([], np.zeros(len(data), dtype=np.int64))
-    return np.frombuffer(b"".join(data), dtype="<i8").reshape(len(data), -1), texts
+    wrong = (used < 0) | ((rows.sizes > used) != (text_parts > 0))
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise SnapshotError(
+            f"the row of customer {_name(customers[i])} has {rows.sizes[i]} bytes: more or fewer than its words take"
+        )
+    if not text_parts:
+        return wire, _Texts([], np.zeros(len(rows), dtype=np.int64))
+    texts = Bytestrings(rows.data, rows.starts + used, rows.sizes - used)
+    return wire, _parse_texts(customers, [text or b"" for text in texts], text_parts)
 
 
 def _parse_texts(customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes], count: int) -> _Texts:
@@ -310,7 +315,7 @@ def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
     for name, part in old.segments().items():
         if name in kept:
             continue
-        state = wire[:, part.at + _PREFIX_WORDS - op.R_CLOCK]
+        state = wire[:, part.at + _TIMER_WORDS - op.R_CLOCK]
         for i in np.flatnonzero(are_members(state)):
             found.append(Gone(int(rows[i]), name, int(state[i]) >> 1, part.holdout))
     return found

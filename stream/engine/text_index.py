@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled, inner
 from stream.engine.image import TextImage
+from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import PADDING, Bytes, word_at
 from stream.events.spans import MISSING, SIZE_BITS, SIZE_MASK, make_spans, present_texts
 
@@ -176,6 +177,11 @@ class TextIndex:
         spans = self._spans[numbers]
         assert MISSING not in spans, "a number that no text has"
         return present_texts(self._arena, spans)
+
+    def encoded(self, numbers: Ints) -> Bytestrings:
+        """The texts of numbers in use, in UTF-8; nothing is copied."""
+        spans = self._spans[numbers]
+        return Bytestrings(self._arena[:], spans >> SIZE_BITS, spans & SIZE_MASK)
 
     def remove(self, text: str) -> int | None:
         """Forgets a text: the number it had, or None."""

@@ -8,17 +8,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from stream.errors import BrokerUnreachableError
 from stream.kafka.connection import unreachable
 from stream.kafka.topics import DEAD_LETTERS
+from stream.live.batch_building import BuiltBatch, built
 from stream.live.status import Counters
-from stream.worker.interfaces import Batch, Record
+from stream.worker.interfaces import Batch
 from stream.worker.partitioning import partitions_of
+from stream.worker.record_columns import RecordColumns
+
+Ints = npt.NDArray[np.int64]
 
 #: A batch is sent when it has so many bytes; of each partition one is on its way.
 BATCH_BYTES = 256 << 10
@@ -49,13 +54,12 @@ class LogProducer:
         self._partitions = partitions
         self._timeout_s = timeout_s
         self._counters = counters
+        self._compression = compression
         self._locks: defaultdict[_Place, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=broker,
             acks="all",
             linger_ms=0,
-            compression_type=compression,
-            max_batch_size=BATCH_BYTES,
             max_request_size=_REQUEST_BYTES_MAX,
             request_timeout_ms=int(timeout_s * 1_000),
         )
@@ -72,38 +76,37 @@ class LogProducer:
 
     async def write(self, batches: Sequence[Batch]) -> list[Sequence[int]]:
         """As `stream.worker.interfaces.Producer` says."""
-        offsets: list[list[int]] = [[-1] * len(batch.records) for batch in batches]
+        offsets = [np.full(len(batch.records), -1, np.int64) for batch in batches]
         todo = []
         for batch, found in zip(batches, offsets, strict=True):
-            if batch.partition is not None:
-                if batch.records:
-                    todo.append(self._write(batch.topic, batch.partition, batch.records, range(len(found)), found))
+            if not len(batch.records):
                 continue
-            for partition, places in self._by_key(batch).items():
-                records = [batch.records[place] for place in places]
-                todo.append(self._write(batch.topic, partition, records, places, found))
+            records = RecordColumns.of(batch.records)
+            if batch.partition is not None:
+                todo.append(self._write(batch.topic, batch.partition, records, found))
+                continue
+            partitions = partitions_of(records.keys, self._partitions[batch.topic])
+            for partition in np.unique(partitions).tolist():
+                places = np.flatnonzero(partitions == partition)
+                todo.append(self._write_some(batch.topic, partition, records, places, found))
         if len(todo) == 1:
             await todo[0]
         elif todo:
             await _all(todo)
         self._count(batches)
-        return list(offsets)
+        return [found.tolist() for found in offsets]
 
-    def _by_key(self, batch: Batch) -> dict[int, list[int]]:
-        """The places of the records for each partition."""
-        groups: dict[int, list[int]] = {}
-        if batch.records:
-            keys = [record.key or b"" for record in batch.records]
-            for place, partition in enumerate(partitions_of(keys, self._partitions[batch.topic]).tolist()):
-                groups.setdefault(partition, []).append(place)
-        return groups
-
-    async def _write(
-        self, topic: str, partition: int, records: Sequence[Record], places: Sequence[int], offsets: list[int]
+    async def _write_some(
+        self, topic: str, partition: int, records: RecordColumns, places: Ints, offsets: Ints
     ) -> None:
-        """Writes to one partition, batch after batch, and enters the offsets at the records' places."""
+        """Writes those at ``places`` (m,) to one partition, and enters their offsets there."""
+        found = np.full(len(places), -1, np.int64)
+        await self._write(topic, partition, records.select(places), found)
+        offsets[places] = found
+
+    async def _write(self, topic: str, partition: int, records: RecordColumns, offsets: Ints) -> None:
+        """Writes to one partition, batch after batch, and enters the offsets; one batch is made while one is sent."""
         done = 0
-        now_ms = time.time_ns() // 1_000_000
         async with self._locks[topic, partition]:
             on_its_way: tuple[asyncio.Future[RecordMetadata], int] | None = None
 
@@ -112,30 +115,19 @@ class LogProducer:
                 if on_its_way is not None:
                     future, count = on_its_way
                     base = (await self._told(future)).offset
-                    for i in range(count):
-                        offsets[places[done + i]] = base + i
+                    offsets[done : done + count] = np.arange(base, base + count)
                     done += count
 
-            batch = self._producer.create_batch()
-            for key, value, headers in records:
-                if batch.append(timestamp=now_ms, key=key, value=value, headers=list(headers)) is None:
-                    await acknowledge()
-                    on_its_way = await self._submit(batch, topic, partition)
-                    batch = self._producer.create_batch()
-                    taken = batch.append(timestamp=now_ms, key=key, value=value, headers=list(headers))
-                    assert taken is not None, "an empty batch takes any record"
-            await acknowledge()
-            on_its_way = await self._submit(batch, topic, partition)
+            for batch in built(records, time.time_ns() // 1_000_000, BATCH_BYTES, self._compression):
+                await acknowledge()
+                on_its_way = await self._submit(batch, topic, partition), batch.record_count()
             await acknowledge()
         assert done == len(records), "every record has its offset"
 
-    async def _submit(
-        self, batch: BatchBuilder, topic: str, partition: int
-    ) -> tuple[asyncio.Future[RecordMetadata], int]:
-        count: int = batch.record_count()
+    async def _submit(self, batch: BuiltBatch, topic: str, partition: int) -> asyncio.Future[RecordMetadata]:
         sending = self._producer.send_batch(batch, topic, partition=partition)
         future: asyncio.Future[RecordMetadata] = await self._told(asyncio.ensure_future(sending))
-        return future, count
+        return future
 
     async def _told(self, future: asyncio.Future[_T]) -> _T:
         """What the future gives; failures that mean that nobody answers, as such."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, Protocol
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -16,10 +15,6 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
-
-
-#: Makes a ``Record`` of a key, a value and headers; in C, which tells where there are many.
-make_record: Callable[[tuple[bytes | None, bytes | None, Headers]], Record] = partial(tuple.__new__, Record)
 
 
 class StoredRecord(NamedTuple):

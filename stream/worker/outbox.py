@@ -6,14 +6,23 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from stream.events.bytestrings import Bytestrings
 from stream.kafka.topics import SEGMENT_CHANGES
 from stream.worker.errors import ChangelogError
-from stream.worker.interfaces import Batch, Headers, Record, make_record
+from stream.worker.interfaces import Batch
+from stream.worker.record_columns import RecordColumns, sized, varint
 
-_SPECVERSION = ("ce_specversion", b"1.0")
-_SOURCE = ("ce_source", b"/segstream")
-_TYPES = {word: ("ce_type", b"segstream.segment." + word.encode()) for word in ("entered", "exited", "erased")}
-_JSON = ("content-type", b"application/json")
+#: Headers as they lie in a record (`stream.worker.record_columns`): how many there are, and what never changes of them.
+_BEGIN = varint(6) + sized(b"ce_specversion") + sized(b"1.0") + sized(b"ce_id")
+_TYPES = {
+    word: sized(b"ce_type")
+    + sized(b"segstream.segment." + word.encode())
+    + sized(b"ce_source")
+    + sized(b"/segstream")
+    + sized(b"ce_time")
+    for word in ("entered", "exited", "erased")
+}
+_END = sized(b"content-type") + sized(b"application/json")
 #: What a change takes in a customer's record besides its own bytes, roughly.
 _OVERHEAD = 16
 
@@ -53,15 +62,34 @@ def parse_outbox(data: bytes, where: str) -> Outbox:
         raise ChangelogError(f"{where}: the changes that wait in it are damaged: {error}") from error
 
 
-def make_headers(id_: str, change: str, at: str) -> Headers:
-    """CloudEvents attributes in binary mode."""
-    return (_SPECVERSION, ("ce_id", id_.encode()), _TYPES[change], _SOURCE, ("ce_time", at.encode()), _JSON)
+def make_headers(id_: str, change: str, at: str) -> bytes:
+    """CloudEvents attributes in binary mode, encoded as `stream.worker.record_columns.encode_headers` does."""
+    return b"".join((_BEGIN, sized(id_.encode()), _TYPES[change], sized(at.encode()), _END))
 
 
-def _headers(value: bytes) -> Headers:
+def _headers(value: bytes) -> bytes:
     """The headers of a change that is given as JSON."""
     head = _head(value)
     return make_headers(head.id, head.change, head.at)
+
+
+class _Columns:
+    """Records for one topic."""
+
+    __slots__ = ("headers", "keys", "values")
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.values: list[bytes] = []
+        self.headers: list[bytes] = []
+
+    def add(self, key: bytes, value: bytes, headers: bytes) -> None:
+        self.keys.append(key)
+        self.values.append(value)
+        self.headers.append(headers)
+
+    def records(self) -> RecordColumns:
+        return RecordColumns(*map(Bytestrings.of, (self.keys, self.values, self.headers)))
 
 
 class Outboxes:
@@ -73,7 +101,7 @@ class Outboxes:
     def __init__(self) -> None:
         self._boxes: dict[str, Outbox] = {}
         self._sizes: dict[str, int] = {}
-        self._records: dict[str, list[Record]] = {SEGMENT_CHANGES: []}
+        self._columns = {SEGMENT_CHANGES: _Columns()}
         self.largest = 0
 
     def __len__(self) -> int:
@@ -88,19 +116,20 @@ class Outboxes:
         customers: Sequence[str],
         values: Sequence[bytes],
         topics: Iterable[tuple[str, ...]],
-        headers: Iterable[Headers] | None = None,
+        headers: Iterable[bytes] | None = None,
     ) -> None:
         """Puts a change, given as JSON, into each of ``customers``' outboxes; ``topics``: where else it goes.
 
         ``headers`` are those that ``make_headers`` gives for the changes, where they are known.
         """
-        boxes, sizes, records, largest = self._boxes, self._sizes, self._records, self.largest
-        main = records[SEGMENT_CHANGES]
-        headers = map(_headers, values) if headers is None else headers
+        boxes, sizes, largest = self._boxes, self._sizes, self.largest
         keys = [customer.encode() for customer in customers]
-        for customer, value, more, record in zip(
-            customers, values, topics, map(make_record, zip(keys, values, headers, strict=True)), strict=True
-        ):
+        all_headers = list(map(_headers, values) if headers is None else headers)
+        main = self._columns[SEGMENT_CHANGES]
+        main.keys += keys
+        main.values += values
+        main.headers += all_headers
+        for i, (customer, value, more) in enumerate(zip(customers, values, topics, strict=True)):
             outgoing = Outgoing(value, more)
             box = boxes.get(customer)
             if box is None:
@@ -111,18 +140,17 @@ class Outboxes:
                 size = sizes[customer] + len(value) + _OVERHEAD
             sizes[customer] = size
             largest = max(largest, size)
-            main.append(record)
             for topic in more:
-                records.setdefault(topic, []).append(record)
+                self._columns.setdefault(topic, _Columns()).add(keys[i], value, all_headers[i])
         self.largest = largest
 
     def restore(self, customer: str, box: Outbox) -> None:
         """Takes over what another owner has kept."""
         self._boxes[customer] = box
         for change in box.changes:
-            record = Record(customer.encode(), change.value, _headers(change.value))
+            headers = _headers(change.value)
             for topic in (SEGMENT_CHANGES, *change.topics):
-                self._records.setdefault(topic, []).append(record)
+                self._columns.setdefault(topic, _Columns()).add(customer.encode(), change.value, headers)
 
     def set_memberships(self, customers: Sequence[str], values: Sequence[bytes | None]) -> None:
         """Says what the customers' memberships are after all that waits."""
@@ -136,15 +164,17 @@ class Outboxes:
 
     def batches(self) -> list[Batch]:
         """All changes, for the topics they go to."""
-        return [Batch(topic, None, found) for topic, found in self._records.items()]
+        return [Batch(topic, None, found.records()) for topic, found in self._columns.items()]
 
-    def memberships(self) -> list[Record]:
-        """A record for each customer who has something in theirs."""
-        return [make_record((customer.encode(), box.membership, ())) for customer, box in self._boxes.items()]
+    def memberships(self) -> RecordColumns:
+        """A record for each customer who has something in theirs, without headers."""
+        keys = Bytestrings.of([customer.encode() for customer in self._boxes])
+        values = Bytestrings.of([box.membership for box in self._boxes.values()])
+        return RecordColumns.plain(keys, values)
 
     def clear(self) -> None:
         """All of it has been sent."""
         self._boxes.clear()
         self._sizes.clear()
-        self._records = {SEGMENT_CHANGES: []}
+        self._columns = {SEGMENT_CHANGES: _Columns()}
         self.largest = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stream.worker.errors import ChangelogError, FencedError
 from stream.worker.interfaces import Batch, Record, StoredRecord, World
-from stream.worker.records import EPOCH, all_stamped, fence_record, is_fence, stamp_of
+from stream.worker.records import EPOCH, fence_record, is_fence, stamp_of, stamped
 
 
 class OwnedLog:
@@ -55,11 +55,11 @@ class OwnedLog:
         """The records with their stamps, to be written at once; ``check`` must follow."""
         first = self._number
         self._number += len(records)
-        return Batch(self.topic, self.partition, all_stamped(records, self.epoch, first))
+        return Batch(self.topic, self.partition, stamped(records, self.epoch, first))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Writes records and checks where they came to lie."""
-        if records:
+        if len(records):
             (offsets,) = await self._world.producer.write([self.batch(records)])
             await self.check(offsets)
 

@@ -13,16 +13,26 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from stream.events.bytestrings import Bytestrings
+from stream.events.bytewise import Bytes
 from stream.worker.errors import ChangelogError
-from stream.worker.interfaces import Headers, Record, StoredRecord, make_record
+from stream.worker.interfaces import Headers, Record, StoredRecord
+from stream.worker.record_columns import RecordColumns, sized, varint
 
-VERSION = 1
+Ints = npt.NDArray[np.int64]
+
+VERSION = 2
 EPOCH = "epoch"
 
 _FENCE, _CHECKPOINT, _LAYOUT, _RESIDUE = b"\xfffence/", b"\xffcheckpoint", b"\xfflayout/", b"\xffresidue/"
 #: Of a row's value: the version, what the body is, and the length of the outbox that lies before it.
 _PREFIX = struct.Struct("<BBI")
+#: What a stamp alone begins with among a record's headers: there is one, of this name.
+_STAMP_NAME = varint(1) + sized(EPOCH.encode())
+_POWERS = 10 ** np.arange(18, -1, -1)
 
 
 class KeyType(enum.Enum):
@@ -146,18 +156,31 @@ def hash_of(key: bytes) -> int:
 # --- Headers --------------------------------------------------------------------------------------------------------
 
 
-def stamped(record: Record, epoch: int, number: int) -> Record:
-    """The record with its stamp."""
-    return Record(record.key, record.value, (*record.headers, (EPOCH, b"%d/%d" % (epoch, number))))
+def stamped(records: Sequence[Record], epoch: int, first: int) -> RecordColumns:
+    """The records, which have no headers, with their stamps, numbered from ``first`` on."""
+    return RecordColumns.of(records).with_headers(_stamps(epoch, first, len(records)))
 
 
-def all_stamped(records: Sequence[Record], epoch: int, first: int) -> list[Record]:
-    """The records with their stamps, numbered from ``first`` on."""
-    text = b"%d/%%d" % epoch
-    return [
-        make_record((key, value, (*headers, (EPOCH, text % number))))
-        for number, (key, value, headers) in enumerate(records, first)
-    ]
+def _stamps(epoch: int, first: int, count: int) -> Bytestrings:
+    """Stamps as records' headers, encoded. Those with as many digits are made together."""
+    parts: list[Bytestrings] = []
+    start, stop = first, first + count
+    while start < stop or not parts:
+        digits = len(str(start))
+        end = min(stop, 10**digits)
+        text = b"%d/" % epoch
+        begin = _STAMP_NAME + varint(len(text) + digits) + text
+        found = np.empty((end - start, len(begin) + digits), np.uint8)
+        found[:, : len(begin)] = np.frombuffer(begin, np.uint8)
+        found[:, len(begin) :] = np.arange(start, end)[:, None] // _POWERS[-digits:] % 10 + ord("0")
+        parts.append(Bytestrings(found.reshape(-1), np.arange(len(found)) * found.shape[1], _sizes(found)))
+        start = end
+    return Bytestrings.joined(parts)
+
+
+def _sizes(strings: Bytes) -> Ints:
+    """The sizes of ``n`` strings (n, size)."""
+    return np.full(len(strings), strings.shape[1], np.int64)
 
 
 def stamp_of(headers: Headers, where: str) -> Stamp:
@@ -174,12 +197,15 @@ def stamp_of(headers: Headers, where: str) -> Stamp:
 # --- Values ---------------------------------------------------------------------------------------------------------
 
 
-def row_values(outboxes: Sequence[bytes], bodies: Sequence[bytes]) -> list[bytes]:
+def row_values(outboxes: Sequence[bytes], rows: Bytestrings) -> Bytestrings:
     """The values of live customers' rows."""
-    return [
-        _PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox + body if outbox else PLAIN_ROW + body
-        for outbox, body in zip(outboxes, bodies, strict=True)
-    ]
+    begins = [_PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox if outbox else PLAIN_ROW for outbox in outboxes]
+    return Bytestrings.of(begins).followed_by(rows)
+
+
+def plain_values(rows: Bytestrings) -> Bytestrings:
+    """The same where nothing waits."""
+    return Bytestrings.repeated(PLAIN_ROW, len(rows)).followed_by(rows)
 
 
 def marker_body(marker: Marker) -> bytes:

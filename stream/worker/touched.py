@@ -52,9 +52,9 @@ class TouchedRows:
         self._flags[:] = False
         self._is_empty = True
 
-    def customers(self) -> list[str]:
-        """Whose rows are marked."""
-        return self._profiles.customers(np.flatnonzero(self._flags))
+    def rows(self) -> Ints:
+        """The marked rows, in order."""
+        return np.flatnonzero(self._flags)
 
     def _found(self, customers: Sequence[str]) -> Ints:
         if not customers:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from itertools import islice
+
+import numpy as np
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
 from stream.kafka.topics import DEAD_LETTERS, MEMBERSHIPS
 from stream.worker.erasures import Erasures
-from stream.worker.interfaces import Batch, Record, World, make_record
+from stream.worker.interfaces import Batch, Record, World
 from stream.worker.memberships import Memberships
 from stream.worker.outbox import Outboxes, make_headers
 from stream.worker.owned_log import OwnedLog
+from stream.worker.record_columns import RecordColumns
 from stream.worker.records import (
     Checkpoint,
     KeyType,
@@ -21,6 +24,7 @@ from stream.worker.records import (
     key_type,
     layout_record,
     marker_value,
+    plain_values,
     row_values,
 )
 from stream.worker.settings import Settings
@@ -128,9 +132,17 @@ class Writer:
         await self.answer()
 
     async def write_touched(self) -> None:
-        """Writes all rows that are newer than the changelog's."""
-        await self.write_rows(self.touched.customers())
+        """Writes all rows that are newer than the changelog's. Nothing waits in any outbox."""
+        assert not len(self.outboxes), "rows with outboxes have been written"
+        rows, at_once = self.touched.rows(), self._limits.rows_at_once
+        for start in range(0, len(rows), at_once):
+            chunk = rows[start : start + at_once]
+            values = plain_values(self.partition.encoded_rows(chunk))
+            keys = self.partition.profiles.encoded_customers(chunk)
+            residues = RecordColumns.of(self.erasures.unwritten_residues())
+            await self.changelog.append(RecordColumns.joined([residues, RecordColumns.plain(keys, values)]))
         self.touched.clear()
+        await self.answer()
 
     async def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self.changelog.append([checkpoint_record(checkpoint)])
@@ -161,23 +173,26 @@ class Writer:
         await self.changelog.append(self._row_records(customers))
         self.touched.discard_customers(customers)
 
-    def _row_records(self, customers: Sequence[str]) -> list[Record]:
+    def _row_records(self, customers: Sequence[str]) -> RecordColumns:
         """Rows of those who are known, markers of the erased, tombstones of the others; residues before them."""
-        markers = self.erasures.markers
-        alive = self._alive(customers)
-        bodies = [row for _, row in self.partition.snapshot(alive).rows] if alive else []
-        values = row_values(self.outboxes.encoded(alive), bodies)
-        records = self.erasures.unwritten_residues()
-        keys = [customer.encode() for customer in alive]
-        records += map(make_record, zip(keys, values, repeat(()), strict=False))
+        profiles = self.partition.profiles
+        rows = profiles.find_all(customers) if customers else np.zeros(0, dtype=np.int64)
+        parts = [RecordColumns.of(self.erasures.unwritten_residues())]
+        alive, outboxes = rows[rows >= 0], self.outboxes.encoded(customers)
+        if len(alive):
+            of_alive = [outbox for outbox, row in zip(outboxes, rows.tolist(), strict=True) if row >= 0]
+            values = row_values(of_alive, self.partition.encoded_rows(alive))
+            parts.append(RecordColumns.plain(profiles.encoded_customers(alive), values))
         if len(alive) < len(customers):
-            known = set(alive)
-            for customer in [customer for customer in customers if customer not in known]:
-                marker = markers.get(customer)
-                (outbox,) = self.outboxes.encoded([customer])
-                value = None if marker is None else marker_value(outbox, marker)
-                records.append(Record(customer.encode(), value))
-        return records
+            parts.append(
+                RecordColumns.of([self._gone(customers[i], outboxes[i]) for i in np.flatnonzero(rows < 0).tolist()])
+            )
+        return RecordColumns.joined(parts)
+
+    def _gone(self, customer: str, outbox: bytes) -> Record:
+        """What is left of a customer without a row: a marker, or a tombstone."""
+        marker = self.erasures.markers.get(customer)
+        return Record(customer.encode(), None if marker is None else marker_value(outbox, marker))
 
     def _alive(self, customers: Sequence[str]) -> list[str]:
         """Those of ``customers`` who have a row."""

@@ -8,6 +8,7 @@ import pytest
 
 from stream.engine.partition import Partition
 from stream.errors import SnapshotError
+from stream.events.bytestrings import Bytestrings
 from stream.worker.errors import ChangelogError
 from stream.worker.outbox import Outbox, Outgoing
 from stream.worker.placing import Placer
@@ -32,7 +33,8 @@ def rows_of(definitions: Any = TEXTS, events: Any = EVENTS) -> dict[str, bytes]:
 
 
 def value(row: bytes, outbox: bytes = b"") -> bytes:
-    return row_values([outbox], [row])[0]
+    (found,) = row_values([outbox], Bytestrings.of([row]))
+    return found or b""
 
 
 @pytest.fixture

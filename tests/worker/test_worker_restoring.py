@@ -21,7 +21,7 @@ class Changelog:
         return len(self.records) - 1
 
     def row(self, customer: str, value: bytes | None, epoch: int, number: int) -> None:
-        self._append(stamped(Record(customer.encode(), value), epoch, number))
+        self._append(stamped([Record(customer.encode(), value)], epoch, number)[0])
 
     def _append(self, record: Record) -> None:
         self.records.append(StoredRecord(len(self.records), 0, *record))

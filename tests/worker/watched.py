@@ -15,6 +15,7 @@ from stream.engine.image import Image
 from stream.engine.partition import Applied, Clock, Partition, Status
 from stream.engine.plan import Plan
 from stream.engine.snapshot import Snapshot
+from stream.events.bytestrings import Bytestrings
 from stream.worker.erasures import Erasures, Request
 
 
@@ -131,6 +132,12 @@ class WatchedPartition(Partition):
         for customer, row in snapshot.rows:
             self.registry.rows[customer, row] = self.deeds[customer]
         return snapshot
+
+    def encoded_rows(self, rows: Any) -> Bytestrings:
+        encoded = super().encoded_rows(rows)
+        for customer, row in zip(self.profiles.customers(rows), encoded, strict=True):
+            self.registry.rows[customer, row or b""] = self.deeds[customer]
+        return encoded
 
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
