@@ -26,3 +26,4 @@ def prepare(plan: Plan) -> None:
     event, _ = Decoder(plan.wanted).decode(Kind.CLICK, Bytestrings.of([_EVENT]), np.zeros(1, np.int64), keys)
     assert len(event) == 1, "the contract has an event that is as small as can be"
     partition.apply(event)
+    Partition(plan).restore(partition.snapshot())

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stream.compiled import compiled, pasted
 from stream.engine import opcodes as op
 from stream.events.bytestrings import Bytestrings
-from stream.events.bytewise import Bytes, byte_at, copy_bytes, frozen
+from stream.events.bytewise import Bytes, byte_at, copy_bytes, frozen, word_at
 
 Ints = npt.NDArray[np.int64]
 
@@ -100,10 +100,7 @@ def _unpack(data: Bytes, starts: Ints, sizes: Ints, skipped: int, out: Ints, use
             if k & 3 == 0:
                 tags = byte_at(data, tags_at + (k >> 2))
             tag = tags >> 2 * (k & 3) & 3
-            given = 0
-            place = min(at, end)
-            for byte in range(_LONGEST):
-                given |= byte_at(data, place + byte) << 8 * byte
+            given = word_at(data, min(at, end))
             low = given & _LOW
             word = low - ((low & _HALF) << 1) if tag == _SHORT else given
             word = -(tag & 1) if tag < _SHORT else word

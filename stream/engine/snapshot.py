@@ -28,6 +28,8 @@ _TextRow = list[str | None]
 
 #: What a row on the wire begins with: the layout's id in bytes, and the next timer in words.
 _ID_BYTES, _TIMER_WORDS = 8, 1
+#: Codes of texts are smaller: they count texts that are in memory.
+_CODE_BITS = 36
 _TEXTS = msgspec.msgpack.Decoder(list[str | None])
 
 
@@ -102,10 +104,15 @@ class RowCodec:
         """The different combinations of texts among rows of codes (n, texts), encoded; and each row's, (n,)."""
         if not self._texts:
             return Bytestrings.of([b""]), np.zeros(len(codes), dtype=np.int64)
-        different, which = np.unique(codes, axis=0, return_inverse=True)
+        keys = codes[:, 0]
+        for column in codes.T[1:]:
+            # Numbered anew, so that the next column has room beside them.
+            _, keys = np.unique(keys, return_inverse=True)
+            keys = keys << _CODE_BITS | column - op.NONE
+        _, places, which = np.unique(keys, return_index=True, return_inverse=True)
         encode = msgspec.msgpack.Encoder().encode
-        columns = [self._texts_of(column) for column in different.T]
-        return Bytestrings.of([encode(texts) for texts in zip(*columns, strict=True)]), which.reshape(-1)
+        columns = [self._texts_of(column) for column in codes[places].T]
+        return Bytestrings.of([encode(texts) for texts in zip(*columns, strict=True)]), which
 
     def _texts_of(self, codes: Ints) -> _TextRow:
         """The texts of codes (n,), None where there is none."""

@@ -74,14 +74,6 @@ class Bytestrings(Sequence[bytes | None]):
         """Those at ``places`` (m,)."""
         return Bytestrings(self.data, self.starts[places], self.sizes[places])
 
-    def followed_by(self, others: Bytestrings) -> Bytestrings:
-        """Each with the one of ``others`` behind it; all of both are there."""
-        sizes = self.sizes + others.sizes
-        starts = np.cumsum(sizes) - sizes
-        out = np.empty(int(sizes.sum()), np.uint8)
-        _join_pairs(self.data, self.starts, self.sizes, others.data, others.starts, others.sizes, out)
-        return Bytestrings(out, starts, sizes)
-
     def separated(self) -> Bytes:
         """All of them, a NUL between two, and `stream.events.bytewise.PADDING` NULs and one more behind the last.
 
@@ -115,19 +107,6 @@ def _join(data: Bytes, starts: Ints, sizes: Ints, out: Bytes) -> None:
         copy_bytes(data, starts[number], size, out, at)
         out[at + size] = 0
         at += size + 1
-
-
-@compiled
-def _join_pairs(
-    data: Bytes, starts: Ints, sizes: Ints, others: Bytes, other_starts: Ints, other_sizes: Ints, out: Bytes
-) -> None:
-    """Copies each string and the other one behind it."""
-    at = 0
-    for number in range(len(sizes)):
-        copy_bytes(data, starts[number], sizes[number], out, at)
-        at += sizes[number]
-        copy_bytes(others, other_starts[number], other_sizes[number], out, at)
-        at += other_sizes[number]
 
 
 @compiled

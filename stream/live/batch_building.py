@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 from aiokafka import codec
-from aiokafka.record.util import calc_crc32c
+from google_crc32c import value as crc32c
 
 from stream.compiled import compiled, pasted
 from stream.events.bytestrings import Bytestrings
@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 _HEAD = struct.Struct(">qiibI")
 #: Attributes, last offset's delta, first and largest time, producer id and epoch, base sequence, number of records.
 _CHECKED = struct.Struct(">hiqqqhii")
+_BEFORE_RECORDS = _HEAD.size + _CHECKED.size
 _MAGIC = 2
 _NOBODY = -1  # the producer id, epoch and sequence of one that is not idempotent
 _BEFORE_LENGTH = 12
@@ -71,24 +72,26 @@ def built(records: RecordColumns, now_ms: int, bytes_most: int, compression: str
         before = int(ends[start - 1]) if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + bytes_most, side="right")))
         keys, values, headers = (column[start:stop] for column in columns)
-        out = np.empty(int(ends[stop - 1]) - before, np.uint8)
-        taken = _fill(
+        out = np.empty(_BEFORE_RECORDS + int(ends[stop - 1]) - before, np.uint8)
+        end = _fill(
             keys.data, keys.starts, keys.sizes, values.data, values.starts, values.sizes,
-            headers.data, headers.starts, headers.sizes, out,
+            headers.data, headers.starts, headers.sizes, out, _BEFORE_RECORDS,
         )  # fmt: skip
-        yield BuiltBatch(_framed(out[:taken].tobytes(), stop - start, now_ms, compression), stop - start)
+        yield BuiltBatch(_framed(out[:end], stop - start, now_ms, compression), stop - start)
         start = stop
 
 
-def _framed(records: bytes, count: int, now_ms: int, compression: str | None) -> bytes:
-    """Records as they lie in a batch, with what lies before them."""
+def _framed(batch: Bytes, count: int, now_ms: int, compression: str | None) -> bytes:
+    """A batch whose first bytes are not there yet, with them."""
     attributes = 0
     if compression is not None:
         attributes, encode = _CODECS[compression]
-        records = encode(records)
-    checked = _CHECKED.pack(attributes, count - 1, now_ms, now_ms, _NOBODY, _NOBODY, _NOBODY, count) + records
-    length = _HEAD.size + len(checked) - _BEFORE_LENGTH
-    return _HEAD.pack(0, length, 0, _MAGIC, calc_crc32c(checked)) + checked
+        records = np.frombuffer(encode(batch[_BEFORE_RECORDS:].tobytes()), np.uint8)
+        batch = np.concatenate([batch[:_BEFORE_RECORDS], records])
+    view = memoryview(batch)  # type: ignore[arg-type]  # an array is a buffer
+    _CHECKED.pack_into(view, _HEAD.size, attributes, count - 1, now_ms, now_ms, _NOBODY, _NOBODY, _NOBODY, count)
+    checked = view[_HEAD.size :].tobytes()
+    return _HEAD.pack(0, len(view) - _BEFORE_LENGTH, 0, _MAGIC, crc32c(checked)) + checked
 
 
 @pasted
@@ -117,10 +120,9 @@ def _put_varint(number: int, out: Bytes, at: int) -> int:
 @compiled
 def _fill(
     keys: Bytes, key_at: Ints, key_size: Ints, values: Bytes, value_at: Ints, value_size: Ints,
-    headers: Bytes, header_at: Ints, header_size: Ints, out: Bytes,
+    headers: Bytes, header_at: Ints, header_size: Ints, out: Bytes, at: int,
 ) -> int:  # fmt: skip
-    """Writes all records, one behind the other, and says how many bytes they take."""
-    at = 0
+    """Writes all records, one behind the other from ``at`` on, and says where the last one ends."""
     for i in range(len(key_size)):
         key, value, header = max(key_size[i], 0), max(value_size[i], 0), header_size[i]
         length = 2 + _varint_size(i) + _varint_size(key_size[i]) + key + _varint_size(value_size[i]) + value + header

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c
+from google_crc32c import value as crc32c
 
 from stream.compiled import compiled, pasted
 from stream.events.bytestrings import Bytestrings
@@ -79,7 +79,6 @@ def _batches(data: bytes, where: str) -> _Batches:
     rows: list[tuple[int, int, int, int, int, int]] = []
     decompressed: list[bytes] = []
     size = len(data)
-    view = memoryview(data)
     while at + _HEADER.size <= len(data):
         (
             offset, length, _, magic, crc, attributes, last_delta, first_ms, largest_ms, _, _, _, count,
@@ -90,7 +89,7 @@ def _batches(data: bytes, where: str) -> _Batches:
         begin = at + _HEADER.size
         if magic != _MAGIC or length < _HEADER.size - _BEFORE_LENGTH or not 0 <= count <= end - begin:
             raise _damaged(where, offset)
-        if calc_crc32c(view[at + _CHECKED_FROM : end]) != crc:
+        if crc32c(data[at + _CHECKED_FROM : end]) != crc:
             raise _damaged(where, offset)
         if not attributes & _CONTROL:
             if attributes & _CODEC:

@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import compiled
 from stream.events.bytestrings import Bytestrings
-from stream.events.bytewise import Bytes
+from stream.events.bytewise import Bytes, copy_bytes
 from stream.worker.errors import ChangelogError
 from stream.worker.interfaces import Headers, Record, StoredRecord
 from stream.worker.record_columns import RecordColumns, sized, varint
@@ -52,6 +53,7 @@ class Body(enum.IntEnum):
     MARKER = 1  # of a customer who was erased
 
 
+_ROW = int(Body.ROW)
 #: What the value of a row without an outbox begins with.
 PLAIN_ROW = _PREFIX.pack(VERSION, Body.ROW, 0)
 _BODIES = {int(body): body for body in Body}
@@ -199,13 +201,30 @@ def stamp_of(headers: Headers, where: str) -> Stamp:
 
 def row_values(outboxes: Sequence[bytes], rows: Bytestrings) -> Bytestrings:
     """The values of live customers' rows."""
-    begins = [_PREFIX.pack(VERSION, Body.ROW, len(outbox)) + outbox if outbox else PLAIN_ROW for outbox in outboxes]
-    return Bytestrings.of(begins).followed_by(rows)
+    before = Bytestrings.of(outboxes)
+    sizes = before.sizes + rows.sizes + _PREFIX.size
+    starts = np.cumsum(sizes) - sizes
+    out = np.empty(int(sizes.sum()), np.uint8)
+    _fill_values(before.data, before.starts, before.sizes, rows.data, rows.starts, rows.sizes, out)
+    return Bytestrings(out, starts, sizes)
 
 
-def plain_values(rows: Bytestrings) -> Bytestrings:
-    """The same where nothing waits."""
-    return Bytestrings.repeated(PLAIN_ROW, len(rows)).followed_by(rows)
+@compiled
+def _fill_values(
+    outboxes: Bytes, outbox_at: Ints, outbox_size: Ints, rows: Bytes, row_at: Ints, row_size: Ints, out: Bytes
+) -> None:
+    """Writes the prefix of each value, as ``_PREFIX`` packs it, the outbox and the row."""
+    at = 0
+    for i in range(len(row_size)):
+        out[at] = VERSION
+        out[at + 1] = _ROW
+        for byte in range(4):
+            out[at + 2 + byte] = outbox_size[i] >> 8 * byte & 0xFF
+        at += 6
+        copy_bytes(outboxes, outbox_at[i], outbox_size[i], out, at)
+        at += outbox_size[i]
+        copy_bytes(rows, row_at[i], row_size[i], out, at)
+        at += row_size[i]
 
 
 def marker_body(marker: Marker) -> bytes:
@@ -274,3 +293,8 @@ def _parse_json(record: StoredRecord, wanted: type[_Versioned], name: str) -> _V
     if parsed.version != VERSION:
         raise ChangelogError(f"{where} is of version {parsed.version}, this worker reads version {VERSION}")
     return parsed
+
+
+def prepare() -> None:
+    """Loads the compiled code, or compiles it."""
+    row_values([b""], Bytestrings.of([b""]))

@@ -24,7 +24,6 @@ from stream.worker.records import (
     key_type,
     layout_record,
     marker_value,
-    plain_values,
     row_values,
 )
 from stream.worker.settings import Settings
@@ -137,7 +136,7 @@ class Writer:
         rows, at_once = self.touched.rows(), self._limits.rows_at_once
         for start in range(0, len(rows), at_once):
             chunk = rows[start : start + at_once]
-            values = plain_values(self.partition.encoded_rows(chunk))
+            values = row_values([b""] * len(chunk), self.partition.encoded_rows(chunk))
             keys = self.partition.profiles.encoded_customers(chunk)
             residues = RecordColumns.of(self.erasures.unwritten_residues())
             await self.changelog.append(RecordColumns.joined([residues, RecordColumns.plain(keys, values)]))

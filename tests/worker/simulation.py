@@ -108,7 +108,8 @@ class Host:
             stop = records[-1].offset + 1 if records else start
             if not any(r.offset >= stop for r in log.records):
                 stop = log.next  # over offsets that no record has
-            self.owner.push(kind, Received.of(records), log.next)
+            if records:
+                self.owner.push(kind, Received.of(records), log.next)
             self.owner.intake.skip(kind, stop, log.next)
             self.positions[kind.topic] = stop
         if random.random() < 0.5:

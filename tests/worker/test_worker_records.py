@@ -9,6 +9,7 @@ from stream.worker.errors import ChangelogError
 from stream.worker.interfaces import Record, StoredRecord
 from stream.worker.outbox import Outboxes, Outgoing, parse_outbox
 from stream.worker.records import (
+    PLAIN_ROW,
     Body,
     Checkpoint,
     KeyType,
@@ -25,7 +26,6 @@ from stream.worker.records import (
     parse_marker,
     parse_residue,
     parse_stored,
-    plain_values,
     residue_key,
     residue_record,
     row_values,
@@ -61,7 +61,7 @@ def test_rows_and_markers_come_back_with_their_outboxes() -> None:
     plain, full = row_values([b"", b"changes"], Bytestrings.of([b"row 1", b"row 2"]))
     assert plain is not None
     assert full is not None
-    assert list(plain_values(Bytestrings.of([b"row 1"]))) == [plain]
+    assert plain == PLAIN_ROW + b"row 1"
     assert parse_stored(plain, "x") == (Body.ROW, b"", b"row 1")
     assert parse_stored(full, "x") == (Body.ROW, b"changes", b"row 2")
     marker = Marker(4, 1_000, (1, -1, 3))
@@ -79,7 +79,7 @@ def test_a_value_that_is_cut_off_is_an_error(cut: int) -> None:
 
 
 def test_a_later_version_is_told() -> None:
-    (value,) = plain_values(Bytestrings.of([b"row"]))
+    (value,) = row_values([b""], Bytestrings.of([b"row"]))
     assert value is not None
     with pytest.raises(ChangelogError, match="version 3"):
         parse_stored(b"\x03" + value[1:], "x")
