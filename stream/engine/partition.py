@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -264,7 +264,7 @@ class Partition:
         self.latest_ms = max(self.latest_ms, snapshot.latest_ms)
         self._codec.decode(snapshot)
 
-    def fill(self, customers: Sequence[bytes], data: Sequence[bytes]) -> Ints:
+    def fill(self, customers: Bytestrings, data: Bytestrings) -> Ints:
         """Takes over rows that are in the present layout, of ``n`` different customers given in UTF-8: their rows (n,).
 
         As ``restore`` without clocks, and for rows that ``redefine`` need not look at. Raises ``SnapshotError``.

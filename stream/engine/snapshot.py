@@ -18,10 +18,10 @@ from stream.engine.layout import Layout, copy_plan, reorder_ring
 from stream.engine.packing import pack, unpack
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles, are_members
+from stream.engine.text_index import numbered
 from stream.errors import SnapshotError
 from stream.events.bytestrings import Bytestrings
-from stream.events.bytewise import PADDING, Bytes
-from stream.events.spans import SIZE_BITS, hash_all, make_spans
+from stream.events.spans import make_spans
 
 Ints = npt.NDArray[np.int64]
 _TextRow = list[str | None]
@@ -133,15 +133,20 @@ class RowCodec:
                 layout = self._layout
             self._decode_layout(layout, entries)
 
-    def fill(self, customers: Sequence[bytes], data: Sequence[bytes]) -> Ints:
+    def fill(self, customers: Bytestrings, data: Bytestrings) -> Ints:
         """Fills the rows of ``n`` different customers, given in UTF-8, from rows in the present layout: their numbers.
 
         Raises ``SnapshotError``. What is filled so is not among the ``restored``.
         """
-        if not customers:
+        if not len(customers):
             return np.zeros(0, dtype=np.int64)
         wire, texts = _parse(self._layout, customers, data)
-        rows = self._profiles.rows_of(*_spans(customers))
+        try:
+            customers.check_utf8()
+            spans = customers.spans()
+        except ValueError as error:
+            raise SnapshotError(f"there is a row of a customer whose id is no UTF-8: {error}") from None
+        rows = self._profiles.rows_of(*spans)
         words = self._new_words(len(rows))
         words[:, op.R_CLOCK : op.R_CLOCK + self._layout.kept_words] = wire[:, _TIMER_WORDS:]
         self._put_texts(self._layout, texts, words)
@@ -260,7 +265,7 @@ class _Texts:
     which: Ints
 
 
-def _parse(layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes]) -> tuple[Ints, _Texts]:
+def _parse(layout: Layout, customers: Sequence[str] | Bytestrings, data: Sequence[bytes | None]) -> tuple[Ints, _Texts]:
     """The next timers and words of rows in one layout, (n, 1 + kept); and their texts."""
     rows = Bytestrings.of(data)
     wire = np.empty((len(rows), _TIMER_WORDS + layout.kept_words), dtype=np.int64)
@@ -275,44 +280,30 @@ def _parse(layout: Layout, customers: Sequence[str] | Sequence[bytes], data: Seq
     if not text_parts:
         return wire, _Texts([], np.zeros(len(rows), dtype=np.int64))
     texts = Bytestrings(rows.data, rows.starts + used, rows.sizes - used)
-    return wire, _parse_texts(customers, [text or b"" for text in texts], text_parts)
+    return wire, _parse_texts(customers, texts, text_parts)
 
 
-def _parse_texts(customers: Sequence[str] | Sequence[bytes], data: Sequence[bytes], count: int) -> _Texts:
+def _parse_texts(customers: Sequence[str] | Bytestrings, data: Bytestrings, count: int) -> _Texts:
     """The texts of rows. Few of them differ, so each combination is decoded once."""
-    numbers: dict[bytes, int] = {}
-    which = [numbers.setdefault(row, len(numbers)) for row in data]
+    which = numbered(data)
+    places = np.empty(int(which.max()) + 1 if len(which) else 0, dtype=np.int64)
+    places[which] = np.arange(len(which))
     found = []
-    for row, number in numbers.items():
+    for place in places.tolist():
         try:
-            texts = _TEXTS.decode(row)
+            texts = _TEXTS.decode(data[place] or b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SnapshotError(
-                f"the texts in the row of customer {_name(customers[which.index(number)])} are damaged: {error}"
+                f"the texts in the row of customer {_name(customers[place])} are damaged: {error}"
             ) from error
         if len(texts) != count:
-            customer = _name(customers[which.index(number)])
-            raise SnapshotError(f"the row of customer {customer} has {len(texts)} texts, not {count}")
+            raise SnapshotError(f"the row of customer {_name(customers[place])} has {len(texts)} texts, not {count}")
         found.append(texts)
-    return _Texts(found, np.array(which, dtype=np.int64))
+    return _Texts(found, which)
 
 
-def _name(customer: str | bytes) -> str:
-    return repr(customer if isinstance(customer, str) else customer.decode("utf-8", "replace"))
-
-
-def _spans(customers: Sequence[bytes]) -> tuple[Bytes, Ints, npt.NDArray[np.uint64]]:
-    """`stream.events.spans.make_spans` of texts that are given in UTF-8."""
-    sizes = np.fromiter(map(len, customers), dtype=np.int64, count=len(customers))
-    joined = bytearray().join([*customers, bytes(PADDING)])
-    if not joined.isascii():
-        for customer in customers:
-            try:
-                customer.decode()
-            except UnicodeDecodeError:
-                raise SnapshotError(f"there is a row of a customer whose id is no UTF-8: {customer!r}") from None
-    data = np.frombuffer(joined, dtype=np.uint8)
-    return data, (np.cumsum(sizes) - sizes) << SIZE_BITS | sizes, hash_all(customers)
+def _name(customer: str | bytes | None) -> str:
+    return repr(customer if isinstance(customer, str) else (customer or b"").decode("utf-8", "replace"))
 
 
 def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:

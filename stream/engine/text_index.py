@@ -274,3 +274,12 @@ class TextIndex:
         self._spans[numbers] = spans
         self._state[_BYTES] = len(data) - PADDING
         self._dead_bytes = 0
+
+
+def numbered(strings: Bytestrings) -> Ints:
+    """A number for each of ``n`` strings that are there, (n,): the same for the same string, counted from 0."""
+    if len(strings) and int(strings.sizes.max()) > SIZE_MASK:
+        known: dict[bytes | None, int] = {}
+        return np.array([known.setdefault(string, len(known)) for string in strings], np.int64)
+    numbers, _ = TextIndex().take(*strings.spans())
+    return numbers

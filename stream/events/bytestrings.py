@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.compiled import compiled
-from stream.events.bytewise import PADDING, Bytes, byte_at, copy_bytes, frozen
-from stream.events.spans import SIZE_BITS, SIZE_MASK
+from stream.events.bytewise import PADDING, SHORT, Bytes, byte_at, copy_bytes, frozen, short_hash
+from stream.events.spans import MISSING, SIZE_BITS, SIZE_MASK, hash_all
 
 Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 #: The size of one that is not there.
 NONE = -1
@@ -74,6 +75,32 @@ class Bytestrings(Sequence[bytes | None]):
         """Those at ``places`` (m,)."""
         return Bytestrings(self.data, self.starts[places], self.sizes[places])
 
+    def spans(self) -> tuple[Bytes, Ints, Hashes]:
+        """As `stream.events.spans.make_spans` gives them: bytes, spans (n,) and hashes (n,).
+
+        Raises `ValueError` where one is longer than a text may be.
+        """
+        if not len(self):
+            return frozen(np.zeros(PADDING, np.uint8)), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+        if int(self.sizes.max()) > SIZE_MASK:
+            raise ValueError(f"{int(self.sizes.max())} bytes are more than a text may have")
+        data = self.data
+        if int((self.starts + self.sizes).max()) + PADDING > len(data):
+            data = frozen(np.concatenate([data, np.zeros(PADDING, np.uint8)]))
+        hashes = np.empty(len(self), np.int64)
+        _hash_short(data, self.starts, self.sizes, hashes)
+        for place in np.flatnonzero(self.sizes > SHORT).tolist():
+            hashes[place : place + 1] = hash_all([self[place] or b""]).view(np.int64)
+        spans = np.where(self.sizes == NONE, MISSING, self.starts << SIZE_BITS | self.sizes)
+        return data, spans, hashes.view(np.uint64)
+
+    def check_utf8(self) -> None:
+        """Raises `UnicodeDecodeError` where one is no text."""
+        if _are_ascii(self.data, self.starts, self.sizes):
+            return
+        for value in self:
+            (value or b"").decode()
+
     def separated(self) -> Bytes:
         """All of them, a NUL between two, and `stream.events.bytewise.PADDING` NULs and one more behind the last.
 
@@ -96,6 +123,25 @@ class Bytestrings(Sequence[bytes | None]):
         if not _compare(self.data, self.starts, self.sizes, data, spans, which, differs):
             return np.zeros(0, np.int64)
         return np.flatnonzero(differs)
+
+
+@compiled
+def _hash_short(data: Bytes, starts: Ints, sizes: Ints, hashes: Ints) -> None:
+    """Enters the hash of each that is short and there, as `stream.events.spans.hash_all` gives it."""
+    for number in range(len(sizes)):
+        hashes[number] = 0
+        if 0 <= sizes[number] <= SHORT:
+            hash_ = short_hash(data, starts[number], sizes[number])
+            hashes[number] = 1 if hash_ == 0 else hash_
+
+
+@compiled
+def _are_ascii(data: Bytes, starts: Ints, sizes: Ints) -> bool:
+    above = 0
+    for number in range(len(sizes)):
+        for place in range(starts[number], starts[number] + sizes[number]):
+            above |= byte_at(data, place)
+    return above < 0x80
 
 
 @compiled

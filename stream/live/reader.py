@@ -8,9 +8,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    CorruptRecordException,
     KafkaConnectionError,
     KafkaError,
     LeaderNotAvailableError,
@@ -20,12 +20,13 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from stream.errors import BrokerUnreachableError
 from stream.kafka.connection import unreachable
+from stream.live.record_batches import unpack_stored
 from stream.worker.interfaces import StoredRecord
+from stream.worker.stored_columns import StoredColumns
 
 #: Without an answer for so long the broker is taken for gone.
 ANSWERED_WITHIN_S = 30.0
@@ -101,7 +102,7 @@ class LogReader:
                 position = first  # what lay before has been deleted
                 continue
             records, position = _parse(answer.records, position, stop, place)
-            if records:
+            if len(records):
                 yield records
 
     async def _persistently(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -152,19 +153,7 @@ def _check(code: int, place: TopicPartition) -> None:
         raise error(f"{place.topic}, partition {place.partition}")
 
 
-def _parse(data: bytes | None, position: int, stop: int, place: TopicPartition) -> tuple[list[StoredRecord], int]:
+def _parse(data: bytes | None, position: int, stop: int, place: TopicPartition) -> tuple[StoredColumns, int]:
     """The records from ``position`` to before ``stop``, and where to go on."""
-    found: list[StoredRecord] = []
-    batches = MemoryRecords(data or b"")
-    while batches.has_next():
-        batch = batches.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException(f"{place.topic}, partition {place.partition}: damaged behind {position}")
-        if not batch.is_control_batch:
-            found += [
-                StoredRecord(record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
-                for record in batch
-                if position <= record.offset < stop
-            ]
-        position = max(position, batch.next_offset)
-    return found, position
+    records, behind = unpack_stored(data or b"", position, f"{place.topic}, partition {place.partition}")
+    return records[: int(np.searchsorted(records.offsets, stop))], behind

@@ -21,6 +21,7 @@ from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import Bytes, byte_at
 from stream.worker.interfaces import StoredRecord
 from stream.worker.received import Received
+from stream.worker.stored_columns import StoredColumns
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,18 +60,24 @@ def unpack(data: bytes, position: int, where: str) -> tuple[Received, int]:
 
     A batch that is cut off at the end is left out. Raises ``CorruptRecordException`` and ``UnsupportedCodecError``.
     """
+    stored, behind = unpack_stored(data, position, where)
+    return Received(stored.offsets, stored.times_ms, stored.keys, stored.values), behind
+
+
+def unpack_stored(data: bytes, position: int, where: str) -> tuple[StoredColumns, int]:
+    """The same with the records' headers."""
     if len(data) > _MAGIC_AT and data[_MAGIC_AT] < _MAGIC:
         return _unpack_old(data, position, where)
     found = _batches(data, where)
     count = int(found.table[:, _COUNT].sum())
-    columns = np.empty((6, count), np.int64)
+    columns = np.empty((8, count), np.int64)
     raw = np.frombuffer(found.data, np.uint8)
     taken = _unpack(raw, found.table, position, columns)
     if taken < 0:
         raise _damaged(where, int(found.table[-taken - 1, _OFFSET]))
-    offsets, times_ms, key_at, key_size, value_at, value_size = columns[:, :taken]
-    keys, values = Bytestrings(raw, key_at, key_size), Bytestrings(raw, value_at, value_size)
-    return Received(offsets, times_ms, keys, values), max(position, found.behind)
+    offsets, times_ms, *places = columns[:, :taken]
+    keys, values, headers = (Bytestrings(raw, places[i], places[i + 1]) for i in (0, 2, 4))
+    return StoredColumns(offsets, times_ms, keys, values, headers), max(position, found.behind)
 
 
 def _batches(data: bytes, where: str) -> _Batches:
@@ -117,7 +124,7 @@ def _decompressed(number: int, data: bytes, where: str) -> bytes:
     return decode(data)
 
 
-def _unpack_old(data: bytes, position: int, where: str) -> tuple[Received, int]:
+def _unpack_old(data: bytes, position: int, where: str) -> tuple[StoredColumns, int]:
     """The same of the formats before: what was written then may still lie in old topics."""
     found: list[StoredRecord] = []
     batches = MemoryRecords(data)
@@ -131,7 +138,7 @@ def _unpack_old(data: bytes, position: int, where: str) -> tuple[Received, int]:
                 time_ms = _NO_TIME if record.timestamp is None else record.timestamp
                 found.append(StoredRecord(record.offset, time_ms, record.key, record.value))
                 behind = record.offset + 1
-    return Received.of(found), behind
+    return StoredColumns.of(found), behind
 
 
 def _damaged(where: str, offset: int) -> CorruptRecordException:
@@ -156,7 +163,7 @@ def _varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @compiled
 def _unpack(data: Bytes, batches: Ints, position: int, out: Ints) -> int:
-    """Enters offsets, times, keys and values of all records from ``position`` on.
+    """Enters offsets, times, keys, values and headers of all records from ``position`` on.
 
     Returns how many there are, or, where batch ``i`` is damaged, ``-i - 1``.
     """
@@ -189,6 +196,8 @@ def _unpack(data: Bytes, batches: Ints, position: int, out: Ints) -> int:
                 out[3, taken] = key_size
                 out[4, taken] = at
                 out[5, taken] = value_size
+                out[6, taken] = at + max(value_size, 0)
+                out[7, taken] = behind - out[6, taken]
                 taken += 1
             at = behind
         if at != end:

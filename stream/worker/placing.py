@@ -11,7 +11,15 @@ import numpy.typing as npt
 from stream.engine.image import Image
 from stream.engine.partition import Partition
 from stream.worker.outbox import Outbox, parse_outbox
-from stream.worker.records import PLAIN_ROW, Body, Marker, marker_body, parse_marker, parse_stored
+from stream.worker.records import (
+    Body,
+    Marker,
+    marker_body,
+    parse_marker,
+    parse_stored,
+    parts_of,
+    present_rows,
+)
 from stream.worker.restoring import ANY_EPOCH, Piece
 
 Ints = npt.NDArray[np.int64]
@@ -27,6 +35,8 @@ class _Held:
     body_type: Body
     body: bytes
     where: str
+    outbox: bytes = b""
+    offset: int = -1
 
 
 class Placer:
@@ -37,10 +47,10 @@ class Placer:
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
-        self._present = partition.plan.layout.id.to_bytes(8, "little")
         self._held: dict[bytes, _Held] = {}
-        self._outboxes: dict[bytes, tuple[int, bytes]] = {}  # and the offsets of their records
+        self._outboxes: dict[int, tuple[int, bytes]] = {}  # by row, and the offsets of their records
         self._epochs: Ints = np.zeros(0, dtype=np.int64)  # of the rows in place
+        self._sent_to = -1
 
     def take_image(self, image: Image, markers: Mapping[str, Marker], where: str) -> None:
         """Takes over what a snapshot holds; nothing has been taken yet. ``where`` tells a reader what that is."""
@@ -53,40 +63,38 @@ class Placer:
 
     def take(self, piece: Piece) -> None:
         """Raises ``ChangelogError`` or ``SnapshotError`` for a record that is damaged."""
-        present, outboxes, held = self._present, self._outboxes, self._held
-        plain = PLAIN_ROW + present
-        start = len(PLAIN_ROW)
-        keys: list[bytes] = []
-        bodies: list[bytes] = []
-        epochs: list[int] = []
-        if outboxes or held:
-            for key in piece:
-                outboxes.pop(key, None)
-                held.pop(key, None)
-        for key, (offset, epoch, value) in piece.items():
-            if value is None:
-                self._remove(key)
-                continue
-            if value.startswith(plain):
-                body = value[start:]
-            else:
-                where = f"the changelog's record at offset {offset}"
-                body_type, outbox, body = parse_stored(value, where)
-                if outbox:
-                    outboxes[key] = offset, outbox
-                if body_type is Body.MARKER or not body.startswith(present):
-                    self._remove(key)
-                    held[key] = _Held(epoch, body_type, body, where)
-                    continue
-            keys.append(key)
-            bodies.append(body)
-            epochs.append(epoch)
-        self._set_epochs(self._partition.fill(keys, bodies), epochs)
+        before = present_rows(piece.values, self._partition.plan.layout.id)
+        if self._held:
+            for key in piece.keys:
+                self._held.pop(key or b"", None)
+        for place in np.flatnonzero(before < 0).tolist():
+            self._take_other(
+                piece.keys[place] or b"", piece.values[place], int(piece.offsets[place]), int(piece.epochs[place])
+            )
+        chosen = np.flatnonzero(before >= 0)
+        sizes = before[chosen]
+        outboxes, bodies = parts_of(piece.values.select(chosen), sizes)
+        rows = self._partition.fill(piece.keys.select(chosen), bodies)
+        self._set_epochs(rows, piece.epochs[chosen])
+        if self._outboxes:
+            for row in rows.tolist():
+                self._outboxes.pop(row, None)
+        offsets = piece.offsets[chosen]
+        for place in np.flatnonzero((sizes > 0) & (offsets > self._sent_to)).tolist():
+            self._outboxes[int(rows[place])] = int(offsets[place]), outboxes[place] or b""
+
+    def _take_other(self, key: bytes, value: bytes | None, offset: int, epoch: int) -> None:
+        """A tombstone, a marker, or a row in another layout."""
+        self._remove(key)
+        if value is not None:
+            where = f"the changelog's record at offset {offset}"
+            body_type, outbox, body = parse_stored(value, where)
+            self._held[key] = _Held(epoch, body_type, body, where, outbox, offset)
 
     def forget_sent(self, sent_to: int) -> None:
-        """Lets go of outboxes in records at or before this offset."""
-        if self._outboxes:
-            self._outboxes = {key: kept for key, kept in self._outboxes.items() if kept[0] > sent_to}
+        """Lets go of outboxes in records at or before this offset, and of those that are still to be read."""
+        self._sent_to = sent_to
+        self._outboxes = {row: kept for row, kept in self._outboxes.items() if kept[0] > sent_to}
 
     def _remove(self, key: bytes) -> None:
         customer = key.decode()
@@ -94,8 +102,9 @@ class Placer:
         if row is not None:
             self._partition.remove(customer)
             self._epochs[row] = _NO_EPOCH
+            self._outboxes.pop(row, None)
 
-    def _set_epochs(self, rows: Ints, epochs: list[int]) -> None:
+    def _set_epochs(self, rows: Ints, epochs: Ints) -> None:
         if not len(rows):
             return
         needed = int(rows.max()) + 1
@@ -115,10 +124,14 @@ class Placer:
     # --- when all has been read ---
 
     def unsent(self, sent_to: int) -> Iterator[tuple[str, Outbox]]:
-        """Outboxes that may not have been sent."""
-        for key, (offset, outbox) in self._outboxes.items():
+        """Outboxes that may not have been sent, in the order of their records."""
+        waiting = [
+            (offset, self._partition.profiles.customer(row), box) for row, (offset, box) in self._outboxes.items()
+        ]
+        waiting += [(held.offset, key.decode(), held.outbox) for key, held in self._held.items() if held.outbox]
+        for offset, customer, outbox in sorted(waiting):
             if offset > sent_to:
-                yield key.decode(), parse_outbox(outbox, f"the changelog's record at offset {offset}")
+                yield customer, parse_outbox(outbox, f"the changelog's record at offset {offset}")
 
     def markers(self) -> Iterator[tuple[str, Marker]]:
         """The markers of erased customers."""

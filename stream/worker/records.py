@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled
 from stream.events.bytestrings import Bytestrings
-from stream.events.bytewise import Bytes, copy_bytes
+from stream.events.bytewise import Bytes, byte_at, copy_bytes
 from stream.worker.errors import ChangelogError
 from stream.worker.interfaces import Headers, Record, StoredRecord
 from stream.worker.record_columns import RecordColumns, sized, varint
@@ -33,6 +33,7 @@ _FENCE, _CHECKPOINT, _LAYOUT, _RESIDUE = b"\xfffence/", b"\xffcheckpoint", b"\xf
 _PREFIX = struct.Struct("<BBI")
 #: What a stamp alone begins with among a record's headers: there is one, of this name.
 _STAMP_NAME = varint(1) + sized(EPOCH.encode())
+_DIGIT, _SLASH, _DIGITS_MOST = ord("0"), ord("/"), 18
 _POWERS = 10 ** np.arange(18, -1, -1)
 
 
@@ -185,6 +186,40 @@ def _sizes(strings: Bytes) -> Ints:
     return np.full(len(strings), strings.shape[1], np.int64)
 
 
+def stamps_of(headers: Bytestrings) -> tuple[Ints, Ints]:
+    """Epochs and numbers (n,) in headers as ``stamped`` makes them; -1 and -1 for others, be there a stamp or not."""
+    epochs, numbers = np.empty(len(headers), np.int64), np.empty(len(headers), np.int64)
+    begin = np.frombuffer(_STAMP_NAME, np.uint8)
+    _read_stamps(headers.data, headers.starts, headers.sizes, begin, epochs, numbers)
+    return epochs, numbers
+
+
+@compiled
+def _read_stamps(data: Bytes, starts: Ints, sizes: Ints, begin: Bytes, epochs: Ints, numbers: Ints) -> None:
+    """Reads ``EPOCH/NUMBER`` behind ``begin`` and the size of it, which is one byte."""
+    for i in range(len(sizes)):
+        at, end = starts[i], starts[i] + sizes[i]
+        epochs[i] = numbers[i] = -1
+        is_stamp = sizes[i] > len(begin) + 1
+        for k in range(len(begin) if is_stamp else 0):
+            is_stamp = is_stamp and byte_at(data, at + k) == byte_at(begin, k)
+        at += len(begin)
+        if not is_stamp or byte_at(data, at) != 2 * (end - at - 1):
+            continue
+        epoch = number = digits = slashes = 0
+        for place in range(at + 1, end):
+            byte = byte_at(data, place)
+            if byte == _SLASH and digits > 0 and slashes == 0:
+                epoch, number, digits, slashes = number, 0, 0, 1
+            elif 0 <= byte - _DIGIT <= 9 and digits < _DIGITS_MOST:
+                number = 10 * number + byte - _DIGIT
+                digits += 1
+            else:
+                slashes = 2
+        if slashes == 1 and digits > 0:
+            epochs[i], numbers[i] = epoch, number
+
+
 def stamp_of(headers: Headers, where: str) -> Stamp:
     """The stamp in a record's headers. ``where`` tells a reader which record that is."""
     for name, value in headers:
@@ -225,6 +260,39 @@ def _fill_values(
         at += outbox_size[i]
         copy_bytes(rows, row_at[i], row_size[i], out, at)
         at += row_size[i]
+
+
+def present_rows(values: Bytestrings, layout_id: int) -> Ints:
+    """How many bytes of outbox lie before each row in the layout (n,); -1 for a value that is something else."""
+    sizes = np.empty(len(values), np.int64)
+    layout = np.frombuffer(layout_id.to_bytes(8, "little"), np.uint8)
+    _read_prefixes(values.data, values.starts, values.sizes, layout, sizes)
+    return sizes
+
+
+@compiled
+def _read_prefixes(data: Bytes, starts: Ints, sizes: Ints, layout: Bytes, found: Ints) -> None:
+    for i in range(len(sizes)):
+        at, size = starts[i], sizes[i]
+        found[i] = -1
+        if size < 6 or byte_at(data, at) != VERSION or byte_at(data, at + 1) != _ROW:
+            continue
+        outbox = 0
+        for byte in range(4):
+            outbox |= byte_at(data, at + 2 + byte) << 8 * byte
+        place = at + 6 + outbox
+        is_present = place + len(layout) <= at + size
+        for k in range(len(layout) if is_present else 0):
+            is_present = is_present and byte_at(data, place + k) == byte_at(layout, k)
+        if is_present:
+            found[i] = outbox
+
+
+def parts_of(values: Bytestrings, outboxes: Ints) -> tuple[Bytestrings, Bytestrings]:
+    """Outboxes and rows of values whose outboxes have so many bytes (n,)."""
+    starts = values.starts + _PREFIX.size
+    rows = Bytestrings(values.data, starts + outboxes, values.sizes - _PREFIX.size - outboxes)
+    return Bytestrings(values.data, starts, outboxes), rows
 
 
 def marker_body(marker: Marker) -> bytes:
@@ -297,4 +365,6 @@ def _parse_json(record: StoredRecord, wanted: type[_Versioned], name: str) -> _V
 
 def prepare() -> None:
     """Loads the compiled code, or compiles it."""
-    row_values([b""], Bytestrings.of([b""]))
+    values = row_values([b""], Bytestrings.of([b""]))
+    present_rows(values, 0)
+    stamps_of(stamped([Record(b"", None)], 0, 0).headers)

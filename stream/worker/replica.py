@@ -49,11 +49,12 @@ class Replica:
     async def read(self, reader: Reader, topic: str, number: int, stop: int, now_ms: int) -> None:
         """Reads on to ``stop``, which was at or behind the end at ``now_ms``. It may be given up and called again."""
         async for records in reader.read(topic, number, self.position, stop):
-            self.placer.take(self.restorer.add(records))
-            self.position = records[-1].offset + 1
+            piece = self.restorer.add(records)
             checkpoint = self.restorer.checkpoint
             if checkpoint is not None and checkpoint.sent_to > self._sent_to:
                 self._sent_to = checkpoint.sent_to
                 self.placer.forget_sent(self._sent_to)
+            self.placer.take(piece)
+            self.position = records[-1].offset + 1
         self.position = max(self.position, stop)
         self.as_of_ms = now_ms

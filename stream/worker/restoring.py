@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine.text_index import numbered
+from stream.events.bytestrings import NONE, Bytestrings
 from stream.worker.interfaces import StoredRecord
 from stream.worker.records import (
-    EPOCH,
     Checkpoint,
     KeyType,
     Residue,
+    Stamp,
     hash_of,
     key_type,
     parse_checkpoint,
     parse_residue,
     residue_key,
     stamp_of,
+    stamps_of,
 )
 from stream.worker.snapshots import Head
+from stream.worker.stored_columns import StoredColumns
+
+Ints = npt.NDArray[np.int64]
 
 #: The epoch of what a snapshot holds: that of any owner so far.
 ANY_EPOCH = -2
-#: The latest record that counts under a customer's id: its offset, epoch and value. A plain tuple: there are millions.
-Entry = tuple[int, int, bytes | None]
-#: The entries of records that were read together, by key.
-Piece = dict[bytes, Entry]
-
 _NOT_TEXT = 0xFF
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What counts of records that were read together, tombstones included: the latest of each of ``n`` customers.
+
+    ``offsets`` and ``epochs`` are those of the records, (n,).
+    """
+
+    keys: Bytestrings
+    values: Bytestrings
+    offsets: Ints
+    epochs: Ints
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
 class Restorer:
@@ -45,12 +66,14 @@ class Restorer:
         self.rewrite: dict[bytes, None] = {}
         self._keys_of = keys_of
         self.fences: dict[bytes, list[int]] = {}  # the offsets of each, copies included
-        self._piece: Piece = {}
+        self._records = StoredColumns.of([])  # those that are being added
+        self._stamps: tuple[Ints, Ints] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._counted: list[Ints] = []  # the places of those that count, among them
         self._checkpoint: Checkpoint | StoredRecord | None = None
         self._residue_epochs: dict[bytes, int] = {}
         self._last_fence = -1  # or a copy of one
         self._epochs: list[int] = []  # offsets of the latest fence: one, or those of its copies too
-        self._epoch, self._epoch_text = -1, b"none/"  # of the latest record that counted
+        self._epoch = -1  # of the latest record that counted
         self._number = -1
 
     @property
@@ -68,28 +91,71 @@ class Restorer:
         self._checkpoint = head.checkpoint
         self._last_fence = head.epoch
         self._epochs = self.fences[head.fence]
-        self._epoch, self._epoch_text, self._number = head.epoch, b"%d/" % head.epoch, head.number
+        self._epoch, self._number = head.epoch, head.number
 
     def add(self, records: Sequence[StoredRecord]) -> Piece:
-        """What counts of these records, tombstones included; raises ``ChangelogError`` for one that is not ours."""
-        piece: Piece = {}
-        self._piece = piece
-        rewrite, counts = self.rewrite, self._counts
-        for record in records:
-            key = record[2]
-            if not key or key[0] == _NOT_TEXT:
-                self._add_other(record)
-            elif not counts(record):
-                rewrite[key] = None
-            else:
-                if self._epoch != self._last_fence:
-                    rewrite[key] = None
-                elif rewrite:
-                    rewrite.pop(key, None)
-                piece[key] = (record[0], self._epoch, record[3])
-        return piece
+        """What counts of these records; raises ``ChangelogError`` for one that is not ours."""
+        columns = StoredColumns.of(records)
+        keys = columns.keys
+        self._records, self._stamps, self._counted = columns, stamps_of(columns.headers), []
+        start = 0
+        for place in np.flatnonzero(~_begins_as_text(keys)).tolist():
+            self._add_rows(start, place)
+            self._add_other(columns[place], place)
+            start = place + 1
+        self._add_rows(start, len(columns))
+        counted = self._latest()
+        return Piece(
+            keys.select(counted), columns.values.select(counted), columns.offsets[counted], self._stamps[0][counted]
+        )
 
-    def _add_other(self, record: StoredRecord) -> None:
+    def _latest(self) -> Ints:
+        """The places of the latest records that count so far."""
+        places = np.concatenate([np.zeros(0, np.int64), *self._counted])
+        customers = numbered(self._records.keys.select(places))
+        latest = np.zeros(int(customers.max()) + 1 if len(customers) else 0, np.int64)
+        latest[customers] = places  # of several the last one stays
+        return np.sort(latest)
+
+    def _add_rows(self, start: int, stop: int) -> None:
+        """Records of customers, from one place to before another."""
+        epochs, _ = self._stamps
+        while start < stop:
+            epoch = self._stamp(start).epoch
+            others = np.flatnonzero(epochs[start:stop] != epoch)
+            end = start + int(others[0]) if len(others) else stop
+            self._add_run(start, end, epoch)
+            start = end
+
+    def _add_run(self, start: int, stop: int, epoch: int) -> None:
+        """The same of records of one epoch."""
+        numbers = self._stamps[1][start:stop]
+        if epoch in self._epochs:
+            before = np.maximum.accumulate(np.concatenate([[self._number], numbers[:-1]]))
+            counts = numbers > before
+            self._epoch, self._number = epoch, max(self._number, int(numbers.max()))
+        else:
+            counts = np.zeros(len(numbers), np.bool_)
+        self._counted.append(start + np.flatnonzero(counts))
+        is_latest = epoch == self._last_fence
+        if not self.rewrite and is_latest and counts.all():
+            return
+        for key, is_right in zip(self._records.keys[start:stop], (counts & is_latest).tolist(), strict=True):
+            assert key is not None
+            if is_right:
+                self.rewrite.pop(key, None)
+            else:
+                self.rewrite[key] = None
+
+    def _stamp(self, place: int) -> Stamp:
+        """The stamp of the record at a place, which is then among the others'; raises where there is none."""
+        epochs, numbers = self._stamps
+        if epochs[place] < 0:
+            where = f"the changelog's record at offset {self._records.offsets[place]}"
+            epochs[place], numbers[place] = stamp_of(self._records[place].headers, where)
+        return Stamp(int(epochs[place]), int(numbers[place]))
+
+    def _add_other(self, record: StoredRecord, place: int) -> None:
         """A record that is not a customer's."""
         kind, key = key_type(record.key, record.offset), record.key
         assert key is not None
@@ -98,7 +164,7 @@ class Restorer:
         elif kind is KeyType.LAYOUT:
             if record.value is not None:
                 self.layouts[hash_of(key)] = record.value
-        elif not self._counts(record):
+        elif not self._counts(place):
             self.rewrite[key] = None
         else:
             if self._epoch == self._last_fence:
@@ -110,23 +176,15 @@ class Restorer:
             else:
                 self._residue(key, record)
 
-    def _counts(self, record: StoredRecord) -> bool:
-        """Whether the owner of the time wrote it, for the first time."""
-        headers = record[4]
-        name, value = headers[-1] if headers else ("", b"")
-        known = self._epoch_text
-        number_text = value[len(known) :]
-        if value.startswith(known) and name == EPOCH and number_text.isdigit():
-            number = int(number_text)
-        else:
-            stamp = stamp_of(headers, f"the changelog's record at offset {record.offset}")
-            if stamp.epoch not in self._epochs:
-                return False
-            number = stamp.number
-            self._epoch, self._epoch_text = stamp.epoch, b"%d/" % stamp.epoch
-        if number <= self._number:
+    def _counts(self, place: int) -> bool:
+        """Whether the owner of the time wrote the record at a place, for the first time."""
+        stamp = self._stamp(place)
+        if stamp.epoch not in self._epochs:
             return False
-        self._number = number
+        self._epoch = stamp.epoch
+        if stamp.number <= self._number:
+            return False
+        self._number = stamp.number
         return True
 
     def _fence(self, key: bytes, offset: int) -> None:
@@ -134,13 +192,15 @@ class Restorer:
         offsets = self.fences.setdefault(key, [])
         if not offsets:
             self.fences[key] = self._epochs = [offset]
-            self._epoch, self._epoch_text, self._number = -1, b"none/", -1
+            self._epoch, self._number = -1, -1
             return
-        piece = self._piece
+        records, piece = self._records, {}
+        for place in self._latest().tolist():
+            piece[records.keys[place] or b""] = (
+                records.values.sizes[place] != NONE and self._stamp(place).epoch in offsets
+            )
         self.rewrite.update((row, None) for row in self._keys_of(offsets) if row not in piece)
-        for row, (_, epoch, value) in piece.items():
-            if epoch in offsets and value is not None:
-                self.rewrite[row] = None
+        self.rewrite.update((row, None) for row, is_to_be in piece.items() if is_to_be)
         for residue, epoch in self._residue_epochs.items():
             if epoch in offsets or epoch == ANY_EPOCH:
                 self.rewrite[residue] = None
@@ -153,3 +213,10 @@ class Restorer:
         else:
             self.residues[hash_of(key)] = parse_residue(record)
             self._residue_epochs[key] = self._epoch
+
+
+def _begins_as_text(keys: Bytestrings) -> npt.NDArray[np.bool_]:
+    """Which keys (n,) are customers': they are there, not empty, and do not begin as no text does."""
+    found = keys.sizes > 0
+    found[found] = keys.data[keys.starts[found]] != _NOT_TEXT
+    return found

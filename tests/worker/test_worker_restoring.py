@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from stream.worker.interfaces import Record, StoredRecord
 from stream.worker.records import Checkpoint, Residue, fence_key, residue_key, stamped
-from stream.worker.restoring import Piece, Restorer
+from stream.worker.restoring import Restorer
 from stream.worker.snapshots import Head
 
 
@@ -28,17 +28,20 @@ class Changelog:
 
     def restored(self, at_once: int = 1, head: Head | None = None) -> tuple[dict[bytes, bytes], list[bytes]]:
         """The rows that count, and what must be written again; with a snapshot's head only what comes behind it."""
-        found: Piece = {}
+        found: dict[bytes, tuple[int, bytes | None]] = {}
 
         def keys_of(epochs: Collection[int]) -> list[bytes]:
-            return [key for key, (_, epoch, value) in found.items() if epoch in epochs and value is not None]
+            return [key for key, (epoch, value) in found.items() if epoch in epochs and value is not None]
 
         restorer = Restorer(keys_of)
         if head is not None:
             restorer.begin(head)
         for start in range(0 if head is None else head.offset, len(self.records), at_once):
-            found.update(restorer.add(self.records[start : start + at_once]))
-        return {key: value for key, (_, _, value) in found.items() if value is not None}, list(restorer.rewrite)
+            piece = restorer.add(self.records[start : start + at_once])
+            for key, value, offset, epoch in zip(piece.keys, piece.values, piece.offsets, piece.epochs, strict=True):
+                assert (self.records[offset].key, self.records[offset].value) == (key, value)
+                found[key or b""] = (int(epoch), value)
+        return {key: value for key, (_, value) in found.items() if value is not None}, list(restorer.rewrite)
 
 
 def test_the_latest_record_of_the_latest_owner_counts() -> None:

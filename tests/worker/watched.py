@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -145,9 +145,10 @@ class WatchedPartition(Partition):
             self.deeds[customer] = self.registry.rows[customer, row]
             self._restored.append(customer)
 
-    def fill(self, customers: Sequence[bytes], data: Sequence[bytes]) -> Any:
+    def fill(self, customers: Bytestrings, data: Bytestrings) -> Any:
         for key, row in zip(customers, data, strict=True):
-            self.deeds[key.decode()] = self.registry.rows[key.decode(), row]
+            customer = (key or b"").decode()
+            self.deeds[customer] = self.registry.rows[customer, row or b""]
         return super().fill(customers, data)
 
     def image(self) -> Image:
