@@ -121,23 +121,16 @@ class Restorer:
         """Records of customers, from one place to before another."""
         epochs, _ = self._stamps
         while start < stop:
-            epoch = self._stamp(start).epoch
-            others = np.flatnonzero(epochs[start:stop] != epoch)
+            others = np.flatnonzero(epochs[start:stop] != self._stamp(start).epoch)
             end = start + int(others[0]) if len(others) else stop
-            self._add_run(start, end, epoch)
+            self._add_run(start, end)
             start = end
 
-    def _add_run(self, start: int, stop: int, epoch: int) -> None:
+    def _add_run(self, start: int, stop: int) -> None:
         """The same of records of one epoch."""
-        numbers = self._stamps[1][start:stop]
-        if epoch in self._epochs:
-            before = np.maximum.accumulate(np.concatenate([[self._number], numbers[:-1]]))
-            counts = numbers > before
-            self._epoch, self._number = epoch, max(self._number, int(numbers.max()))
-        else:
-            counts = np.zeros(len(numbers), np.bool_)
+        counts = self._counts(start, stop)
         self._counted.append(start + np.flatnonzero(counts))
-        is_latest = epoch == self._last_fence
+        is_latest = self._stamp(start).epoch == self._last_fence
         if not self.rewrite and is_latest and counts.all():
             return
         for key, is_right in zip(self._records.keys[start:stop], (counts & is_latest).tolist(), strict=True):
@@ -146,6 +139,17 @@ class Restorer:
                 self.rewrite.pop(key, None)
             else:
                 self.rewrite[key] = None
+
+    def _counts(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Which of the records of one epoch the owner of the time wrote, for the first time: (n,)."""
+        numbers = self._stamps[1][start:stop]
+        epoch = self._stamp(start).epoch
+        if epoch not in self._epochs:
+            return np.zeros(len(numbers), np.bool_)
+        before = np.maximum.accumulate(np.concatenate([[self._number], numbers[:-1]]))
+        self._epoch, self._number = epoch, max(self._number, int(numbers.max()))
+        counts: npt.NDArray[np.bool_] = numbers > before
+        return counts
 
     def _stamp(self, place: int) -> Stamp:
         """The stamp of the record at a place, which is then among the others'; raises where there is none."""
@@ -164,7 +168,7 @@ class Restorer:
         elif kind is KeyType.LAYOUT:
             if record.value is not None:
                 self.layouts[hash_of(key)] = record.value
-        elif not self._counts(place):
+        elif not self._counts(place, place + 1).all():
             self.rewrite[key] = None
         else:
             if self._epoch == self._last_fence:
@@ -175,17 +179,6 @@ class Restorer:
                 self._checkpoint = record
             else:
                 self._residue(key, record)
-
-    def _counts(self, place: int) -> bool:
-        """Whether the owner of the time wrote the record at a place, for the first time."""
-        stamp = self._stamp(place)
-        if stamp.epoch not in self._epochs:
-            return False
-        self._epoch = stamp.epoch
-        if stamp.number <= self._number:
-            return False
-        self._number = stamp.number
-        return True
 
     def _fence(self, key: bytes, offset: int) -> None:
         self._last_fence = offset

@@ -9,6 +9,7 @@ from unittest import mock
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from stream.contract import Kind
 from stream.engine.merging import Merger
@@ -120,7 +121,10 @@ def _fence() -> Iterator[None]:
 
 @_mutation("restoring believes records of any epoch")
 def _epochs() -> Iterator[None]:
-    with mock.patch.object(Restorer, "_counts", return_value=True):
+    def all_of_them(_: Restorer, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        return np.ones(stop - start, np.bool_)
+
+    with mock.patch.object(Restorer, "_counts", all_of_them):
         yield
 
 
