@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -70,6 +70,16 @@ class Bytestrings(Sequence[bytes | None]):
             return Bytestrings(self.data, self.starts[index], self.sizes[index])
         start, size = int(self.starts[index]), int(self.sizes[index])
         return None if size == NONE else self.data[start : start + size].tobytes()
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        """All of them, cut from one copy: many times as fast as one by one."""
+        if not len(self):
+            return
+        ends = self.starts + self.sizes
+        first = int(self.starts.min())
+        data = self.data[first : max(first, int(ends.max()))].tobytes()
+        for start, end in zip((self.starts - first).tolist(), (ends - first).tolist(), strict=True):
+            yield None if end < start else data[start:end]
 
     def select(self, places: Ints) -> Bytestrings:
         """Those at ``places`` (m,)."""

@@ -80,8 +80,9 @@ class Placer:
             for row in rows.tolist():
                 self._outboxes.pop(row, None)
         offsets = piece.offsets[chosen]
-        for place in np.flatnonzero((sizes > 0) & (offsets > self._sent_to)).tolist():
-            self._outboxes[int(rows[place])] = int(offsets[place]), outboxes[place] or b""
+        unsent = np.flatnonzero((sizes > 0) & (offsets > self._sent_to))
+        kept = zip(offsets[unsent].tolist(), [box or b"" for box in outboxes.select(unsent)], strict=True)
+        self._outboxes.update(zip(rows[unsent].tolist(), kept, strict=True))
 
     def _take_other(self, key: bytes, value: bytes | None, offset: int, epoch: int) -> None:
         """A tombstone, a marker, or a row in another layout."""
