@@ -91,12 +91,11 @@ class Bytestrings(Sequence[bytes | None]):
         Raises `ValueError` where one is longer than a text may be.
         """
         if not len(self):
-            return frozen(np.zeros(PADDING, np.uint8)), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+            return np.zeros(PADDING, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.uint64)
         if int(self.sizes.max()) > SIZE_MASK:
             raise ValueError(f"{int(self.sizes.max())} bytes are more than a text may have")
-        data = self.data
-        if int((self.starts + self.sizes).max()) + PADDING > len(data):
-            data = frozen(np.concatenate([data, np.zeros(PADDING, np.uint8)]))
+        # A copy, which could be written to: compiled code is made for one kind of bytes.
+        data = np.concatenate([self.data, np.zeros(PADDING, np.uint8)])
         hashes = np.empty(len(self), np.int64)
         _hash_short(data, self.starts, self.sizes, hashes)
         for place in np.flatnonzero(self.sizes > SHORT).tolist():
