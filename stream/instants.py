@@ -5,9 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 
-import numpy as np
-import numpy.typing as npt
-
 from stream.contract import LAST_INSTANT
 
 _SECOND_MS = 1_000
@@ -109,11 +106,3 @@ def format_instant(ms: int) -> str:
     hour, minute = divmod(minutes, 60)
     day = datetime.date.fromordinal(_EPOCH_ORDINAL + days)
     return f"{day.isoformat()}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
-
-
-def format_instants(instants_ms: npt.NDArray[np.int64]) -> list[str]:
-    """`format_instant` of each of ``n`` instants, (n,) in milliseconds. Raises `ValueError` if any is out of range."""
-    if instants_ms.size and not 0 <= int(instants_ms.min()) <= int(instants_ms.max()) <= LAST_INSTANT:
-        raise ValueError("an instant lies outside the years 1970 to 9999")
-    texts: list[str] = np.datetime_as_string(instants_ms.astype("datetime64[ms]"), unit="ms", timezone="UTC").tolist()
-    return texts

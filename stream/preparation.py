@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from stream.contract import Kind
+from stream.engine.instant_texts import format_instants
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.events.bytestrings import Bytestrings
@@ -27,3 +28,4 @@ def prepare(plan: Plan) -> None:
     assert len(event) == 1, "the contract has an event that is as small as can be"
     partition.apply(event)
     Partition(plan).restore(partition.snapshot())
+    format_instants(event.time_ms)

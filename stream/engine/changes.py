@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stream.contract import hash64
 from stream.engine import opcodes as op
+from stream.engine.instant_texts import format_instants
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone
@@ -20,7 +21,7 @@ from stream.engine.texts import TextPool
 from stream.engine.working_memory import WorkingMemory
 from stream.events.columns import Columns
 from stream.events.spans import present_texts
-from stream.instants import format_instant, format_instants
+from stream.instants import format_instant
 from stream.language.tree import Type
 
 Ints = npt.NDArray[np.int64]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter
+from stream.engine.instant_texts import format_instants
 from stream.engine.partition import Partition
 from stream.engine.profiles import are_members
-from stream.instants import format_instants
 
 Ints = npt.NDArray[np.int64]
 
@@ -35,17 +35,15 @@ class Memberships:
         members: list[list[tuple[int, int]]] = [[] for _ in customers]
         if not customers:
             return []
-        sequences, places, segments, instants = self._found(customers)
+        sequences, places, segments, instants = self._found(self._partition.profiles.find_all(customers))
         for i, segment, since_ms in zip(places, segments, instants.tolist(), strict=True):
             members[i].append((segment, since_ms))
         return list(zip(sequences, members, strict=True))
 
-    def _found(self, customers: Sequence[str]) -> tuple[list[int], list[int], list[int], Ints]:
+    def _found(self, rows: Ints) -> tuple[list[int], list[int], list[int], Ints]:
         """The sequences; and of each membership the customer's place, the segment's number, and since when."""
-        profiles = self._partition.profiles
-        rows = profiles.find_all(customers)
         assert rows.min() >= 0, "a customer without a row"
-        words = profiles.gather(rows)
+        words = self._partition.profiles.gather(rows)
         states = words[:, self._words]
         places, segments = np.nonzero(are_members(states))
         return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), states[places, segments] >> 1
@@ -56,11 +54,11 @@ class Memberships:
     def name(self, segment: int) -> str:
         return self._names[segment]
 
-    def values(self, customers: Sequence[str]) -> list[bytes]:
-        """The records' values for customers who have rows."""
+    def values(self, customers: Sequence[str], rows: Ints) -> list[bytes]:
+        """The records' values for customers who have ``rows`` (n,)."""
         if not customers:
             return []
-        sequences, places, segments, instants = self._found(customers)
+        sequences, places, segments, instants = self._found(rows)
         members: list[list[bytes]] = [[] for _ in customers]
         # Put together from parts, since making objects for all of it takes most of the time.
         for i, segment, since in zip(places, segments, format_instants(instants), strict=True):

@@ -44,9 +44,6 @@ class TouchedRows:
         """Unmarks rows: they have been written, or are no customer's any more."""
         self._flags[rows[rows < len(self._flags)]] = False
 
-    def discard_customers(self, customers: Sequence[str]) -> None:
-        self.discard(self._found(customers))
-
     def clear(self) -> None:
         """Unmarks all."""
         self._flags[:] = False

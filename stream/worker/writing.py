@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
@@ -28,6 +30,9 @@ from stream.worker.records import (
 )
 from stream.worker.settings import Settings
 from stream.worker.touched import TouchedRows
+
+Ints = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 class Writer:
@@ -73,7 +78,7 @@ class Writer:
     # --- changes ---
 
     def collect(self, changes: Changes) -> None:
-        """Puts changes into their customers' outboxes. Their rows are touched."""
+        """Puts changes into their customers' outboxes, whose rows `flush` writes."""
         if not len(changes):
             return
         if self.sent is not None:
@@ -86,7 +91,6 @@ class Writer:
             [topics.get(change.segment, ()) for change in items],
             [make_headers(change.id, change.change, change.at) for change in items],
         )
-        self.touched.add_customers(list(dict.fromkeys(customers)))
 
     async def flush(self, letters: Sequence[Record] = ()) -> None:
         """Rows with changes to the changelog; when these are acknowledged, the changes to their topics."""
@@ -95,9 +99,11 @@ class Writer:
                 await self._world.producer.write([Batch(DEAD_LETTERS, None, letters)])
             return
         customers = self.outboxes.customers()
-        alive = self._alive(customers)
-        self.outboxes.set_memberships(alive, self.memberships.values(alive))
-        await self.write_rows(customers)
+        rows = self.partition.profiles.find_all(customers)
+        alive = _of_rows(customers, rows)
+        self.outboxes.set_memberships(alive, self.memberships.values(alive, rows[rows >= 0]))
+        await self.write_rows(customers, rows)
+        await self.answer()
         await self.send(letters)
 
     async def send(self, letters: Sequence[Record] = ()) -> None:
@@ -122,13 +128,13 @@ class Writer:
         layout = self.partition.plan.layout
         await self.changelog.append([layout_record(layout.id, layout.encode())])
 
-    async def write_rows(self, customers: Iterable[str]) -> None:
-        """Writes rows as they are now, with what waits in their outboxes; then what strangers' records ask for."""
-        todo = iter(customers)
-        while chunk := list(islice(todo, self._limits.rows_at_once)):
-            await self.changelog.append(self._row_records(chunk))
-            self.touched.discard_customers(chunk)
-        await self.answer()
+    async def write_rows(self, customers: Sequence[str], rows: Ints) -> None:
+        """Writes ``rows`` (n,) of ``customers`` as they are now, -1: none, with what waits in their outboxes."""
+        at_once = self._limits.rows_at_once
+        for start in range(0, len(customers), at_once):
+            chunk = rows[start : start + at_once]
+            await self.changelog.append(self._row_records(customers[start : start + at_once], chunk))
+            self.touched.discard(chunk[chunk >= 0])
 
     async def write_touched(self) -> None:
         """Writes all rows that are newer than the changelog's. Nothing waits in any outbox."""
@@ -169,19 +175,15 @@ class Writer:
                 case _:
                     pass  # a layout is what its key says, and the next checkpoint comes soon
         await self.changelog.append(residues)
-        await self.changelog.append(self._row_records(customers))
-        self.touched.discard_customers(customers)
+        await self.write_rows(customers, self.partition.profiles.find_all(customers))
 
-    def _row_records(self, customers: Sequence[str]) -> RecordColumns:
+    def _row_records(self, customers: Sequence[str], rows: Ints) -> RecordColumns:
         """Rows of those who are known, markers of the erased, tombstones of the others; residues before them."""
-        profiles = self.partition.profiles
-        rows = profiles.find_all(customers) if customers else np.zeros(0, dtype=np.int64)
         parts = [RecordColumns.of(self.erasures.unwritten_residues())]
         alive, outboxes = rows[rows >= 0], self.outboxes.encoded(customers)
         if len(alive):
-            of_alive = [outbox for outbox, row in zip(outboxes, rows.tolist(), strict=True) if row >= 0]
-            values = row_values(of_alive, self.partition.encoded_rows(alive))
-            parts.append(RecordColumns.plain(profiles.encoded_customers(alive), values))
+            values = row_values(_of_rows(outboxes, rows), self.partition.encoded_rows(alive))
+            parts.append(RecordColumns.plain(self.partition.profiles.encoded_customers(alive), values))
         if len(alive) < len(customers):
             parts.append(
                 RecordColumns.of([self._gone(customers[i], outboxes[i]) for i in np.flatnonzero(rows < 0).tolist()])
@@ -192,15 +194,6 @@ class Writer:
         """What is left of a customer without a row: a marker, or a tombstone."""
         marker = self.erasures.markers.get(customer)
         return Record(customer.encode(), None if marker is None else marker_value(outbox, marker))
-
-    def _alive(self, customers: Sequence[str]) -> list[str]:
-        """Those of ``customers`` who have a row."""
-        if not customers:
-            return []
-        rows = self.partition.profiles.find_all(customers)
-        if rows.min() >= 0:
-            return list(customers)
-        return [customer for customer, row in zip(customers, rows.tolist(), strict=True) if row >= 0]
 
     # --- memberships ---
 
@@ -217,10 +210,17 @@ class Writer:
     def membership_records(self, keys: Sequence[bytes]) -> Iterator[Record]:
         """The records of these keys as they must be: tombstones for customers who are not known, or erased."""
         customers = [_text(key) for key in keys]
-        alive = self._alive([customer for customer in customers if customer is not None])
-        values = dict(zip(alive, self.memberships.values(alive), strict=True))
+        known = [customer for customer in customers if customer is not None]
+        rows = self.partition.profiles.find_all(known)
+        alive = _of_rows(known, rows)
+        values = dict(zip(alive, self.memberships.values(alive, rows[rows >= 0]), strict=True))
         for key, customer in zip(keys, customers, strict=True):
             yield Record(key, None if customer is None else values.get(customer))
+
+
+def _of_rows(values: Sequence[T], rows: Ints) -> list[T]:
+    """The values of those who have a row."""
+    return [value for value, row in zip(values, rows.tolist(), strict=True) if row >= 0]
 
 
 def _text(key: bytes) -> str | None:

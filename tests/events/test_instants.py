@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.contract import LAST_INSTANT, Kind
+from stream.engine.instant_texts import format_instants
 from stream.events.columns import Wanted
 from stream.events.decoder import Decoder
 from stream.instants import (
     format_instant,
-    format_instants,
     parse_instant,
     parse_time,
 )
@@ -136,6 +136,11 @@ def test_many_at_once() -> None:
         cut = [f"{text[:19]}.{text[20:23]}{'9' * 6}"[: 20 + length].rstrip(".") + "Z" for text in texts]
         assert read(cut) == [parse_instant(text) for text in cut]
     assert format_instants(np.array([], np.int64)) == []
+
+
+def test_every_day_of_four_centuries() -> None:
+    days = np.arange(366 * 401, dtype=np.int64) * 86_400_000
+    assert format_instants(days) == [format_instant(ms) for ms in days.tolist()]
 
 
 @pytest.mark.parametrize("ms", [-1, LAST_INSTANT + 1])

@@ -100,11 +100,10 @@ def check_memberships(simulation: Simulation, partition: Partition) -> None:
     latest = {(record.key or b"").decode(): record.value for record in simulation.broker.log(MEMBERSHIPS).records}
     memberships = Memberships(partition)
     customers = list(partition.profiles)
+    values = memberships.values(customers, partition.profiles.find_all(customers)) if customers else []
     truth = {
         customer: value
-        for customer, value, (sequence, _) in zip(
-            customers, memberships.values(customers), memberships.of(customers), strict=True
-        )
+        for customer, value, (sequence, _) in zip(customers, values, memberships.of(customers), strict=True)
         if sequence
     }
     for customer in {*latest, *truth}:

@@ -48,9 +48,11 @@ def _order() -> Iterator[None]:
     async def flush(self: Writer, letters: Sequence[Any] = ()) -> None:
         customers = self.outboxes.customers()
         alive = [customer for customer in customers if customer in self.partition.profiles]
-        self.outboxes.set_memberships(alive, self.memberships.values(alive))
+        if alive:
+            values = self.memberships.values(alive, self.partition.profiles.find_all(alive))
+            self.outboxes.set_memberships(alive, values)
         await self.send(letters)
-        await self.write_rows(customers)
+        await self.write_rows(customers, self.partition.profiles.find_all(customers))
 
     with mock.patch.object(Writer, "flush", flush):
         yield
@@ -89,8 +91,8 @@ def _stays() -> Iterator[None]:
 def _bound() -> Iterator[None]:
     write_rows = Writer.write_rows
 
-    async def early(self: Writer, customers: Any) -> None:
-        await write_rows(self, customers)
+    async def early(self: Writer, customers: Any, rows: Any) -> None:
+        await write_rows(self, customers, rows)
         if len(self.outboxes):
             self.sent_to = self.changelog.expected - 1
             await self.write_checkpoint(self.last_checkpoint_of_mutant())  # type: ignore[attr-defined]
