@@ -50,7 +50,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The random tests again with other seeds and many more examples; STRESS_FACTOR says how many times as much. Then the
 # worker's crashes: in so many simulated worlds, and KILLS times on each broker that can run here. And what Redis holds
