@@ -13,20 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
-from aiokafka.record.memory_records import MemoryRecords
 from google_crc32c import value as crc32c
 
 from stream.compiled import compiled, pasted
 from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import Bytes, byte_at
-from stream.worker.interfaces import StoredRecord
+from stream.live.reader import single_records
 from stream.worker.received import Received
 from stream.worker.stored_columns import StoredColumns
 
 Ints = npt.NDArray[np.int64]
 
 _MAGIC = 2
-_NO_TIME = -1
 #: Base offset, length, leader epoch, magic, CRC; attributes, last offset's delta, first and largest timestamp, producer
 #: id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -67,7 +65,8 @@ def unpack(data: bytes, position: int, where: str) -> tuple[Received, int]:
 def unpack_stored(data: bytes, position: int, where: str) -> tuple[StoredColumns, int]:
     """The same with the records' headers."""
     if len(data) > _MAGIC_AT and data[_MAGIC_AT] < _MAGIC:
-        return _unpack_old(data, position, where)
+        old, behind = single_records(data, position, where)
+        return StoredColumns.of(old), behind
     found = _batches(data, where)
     count = int(found.table[:, _COUNT].sum())
     columns = np.empty((8, count), np.int64)
@@ -122,23 +121,6 @@ def _decompressed(number: int, data: bytes, where: str) -> bytes:
     if not is_there():
         raise UnsupportedCodecError(f"{where}: compressed with {name}, for which a library is missing (cramjam)")
     return decode(data)
-
-
-def _unpack_old(data: bytes, position: int, where: str) -> tuple[StoredColumns, int]:
-    """The same of the formats before: what was written then may still lie in old topics."""
-    found: list[StoredRecord] = []
-    batches = MemoryRecords(data)
-    behind = position
-    while batches.has_next():
-        batch = batches.next_batch()
-        if not batch.validate_crc():
-            raise _damaged(where, behind)
-        for record in batch:
-            if record.offset >= behind:
-                time_ms = _NO_TIME if record.timestamp is None else record.timestamp
-                found.append(StoredRecord(record.offset, time_ms, record.key, record.value))
-                behind = record.offset + 1
-    return StoredColumns.of(found), behind
 
 
 def _damaged(where: str, offset: int) -> CorruptRecordException:

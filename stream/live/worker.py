@@ -30,6 +30,7 @@ from stream.live.previews import ROUTE as PREVIEW
 from stream.live.previews import Previews
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
+from stream.live.record_batches import unpack_stored
 from stream.live.snapshot_folder import SnapshotFolder
 from stream.live.status import Status
 from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
@@ -86,7 +87,7 @@ async def run(plan: Plan, options: Options) -> None:
     status.unassigned_ms = time.steady_ms()
     durations = Durations()
     producer = LogProducer(options.broker, partitions, group.request_s, status.counters, options.compression)
-    reader = LogReader(options.broker)
+    reader = LogReader(options.broker, unpack_stored)
     async with (
         _started(reader),
         _started(producer),

@@ -11,6 +11,7 @@ from stream.brokers.process import BrokerProcess
 from stream.kafka.topics import Topic
 from stream.live.producer import BATCH_BYTES, LogProducer
 from stream.live.reader import LogReader
+from stream.live.record_batches import unpack_stored
 from stream.live.status import Counters, PartitionStatus, Phase, Status
 from stream.live.watch import stall
 from stream.worker.interfaces import Batch, Record, StoredRecord
@@ -22,7 +23,8 @@ TOPICS = [Topic("one", ""), Topic("two", "")]
 
 def with_both(address: str, work: Callable[[LogProducer, LogReader], Awaitable[None]]) -> None:
     async def run() -> None:
-        producer, reader = LogProducer(address, {"one": 3, "two": 3}, 5.0, Counters()), LogReader(address)
+        producer = LogProducer(address, {"one": 3, "two": 3}, 5.0, Counters())
+        reader = LogReader(address, unpack_stored)  # as a worker has it; sinks read single records
         await producer.start()
         await reader.start()
         try:
