@@ -47,6 +47,33 @@ class _Answer(NamedTuple):
     records: bytes | None
 
 
+def single_records(data: bytes, position: int, where: str) -> tuple[Sequence[StoredRecord], int]:
+    """The records in a fetch's bytes at ``position`` and later, one by one, and where reading goes on.
+
+    Raises ``CorruptRecordException``; ``where`` tells a reader what was read.
+    """
+    found: list[StoredRecord] = []
+    batches = MemoryRecords(data)
+    while batches.has_next():
+        batch = batches.next_batch()
+        if not batch.validate_crc():
+            raise CorruptRecordException(f"{where}: the batch of records behind offset {position - 1} is damaged")
+        if not batch.is_control_batch:
+            found += [
+                StoredRecord(
+                    record.offset,
+                    _NO_TIME if record.timestamp is None else record.timestamp,
+                    record.key,
+                    record.value,
+                    tuple(record.headers),
+                )
+                for record in batch
+                if record.offset >= position
+            ]
+        position = max(position, batch.next_offset)
+    return found, position
+
+
 class LogReader:
     """`Reader` over Kafka's own requests. One serves all partitions of a worker.
 
@@ -54,9 +81,9 @@ class LogReader:
     times as fast, with compiled code, which takes a second to load.
     """
 
-    def __init__(self, broker: str, unpack: Unpack | None = None) -> None:
+    def __init__(self, broker: str, unpack: Unpack = single_records) -> None:
         self._broker = broker
-        self._unpack = unpack or single_records
+        self._unpack = unpack
         self._client = AIOKafkaClient(bootstrap_servers=broker, request_timeout_ms=int(ANSWERED_WITHIN_S * 1_000))
 
     async def start(self) -> None:
@@ -167,30 +194,3 @@ def _check(code: int, place: TopicPartition) -> None:
     error = for_code(code)
     if code:
         raise error(f"{place.topic}, partition {place.partition}")
-
-
-def single_records(data: bytes, position: int, where: str) -> tuple[Sequence[StoredRecord], int]:
-    """The records in a fetch's bytes at ``position`` and later, one by one, and where reading goes on.
-
-    Raises ``CorruptRecordException``; ``where`` tells a reader what was read.
-    """
-    found: list[StoredRecord] = []
-    batches = MemoryRecords(data)
-    while batches.has_next():
-        batch = batches.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException(f"{where}: the batch of records behind offset {position - 1} is damaged")
-        if not batch.is_control_batch:
-            found += [
-                StoredRecord(
-                    record.offset,
-                    _NO_TIME if record.timestamp is None else record.timestamp,
-                    record.key,
-                    record.value,
-                    tuple(record.headers),
-                )
-                for record in batch
-                if record.offset >= position
-            ]
-        position = max(position, batch.next_offset)
-    return found, position

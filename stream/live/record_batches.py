@@ -20,6 +20,7 @@ from stream.events.bytestrings import Bytestrings
 from stream.events.bytewise import Bytes, byte_at
 from stream.live.reader import single_records
 from stream.worker.received import Received
+from stream.worker.record_columns import RecordColumns
 from stream.worker.stored_columns import StoredColumns
 
 Ints = npt.NDArray[np.int64]
@@ -59,7 +60,7 @@ def unpack(data: bytes, position: int, where: str) -> tuple[Received, int]:
     A batch that is cut off at the end is left out. Raises ``CorruptRecordException`` and ``UnsupportedCodecError``.
     """
     stored, behind = unpack_stored(data, position, where)
-    return Received(stored.offsets, stored.times_ms, stored.keys, stored.values), behind
+    return Received(stored.offsets, stored.times_ms, stored.records.keys, stored.records.values), behind
 
 
 def unpack_stored(data: bytes, position: int, where: str) -> tuple[StoredColumns, int]:
@@ -75,8 +76,8 @@ def unpack_stored(data: bytes, position: int, where: str) -> tuple[StoredColumns
     if taken < 0:
         raise _damaged(where, int(found.table[-taken - 1, _OFFSET]))
     offsets, times_ms, *places = columns[:, :taken]
-    keys, values, headers = (Bytestrings(raw, places[i], places[i + 1]) for i in (0, 2, 4))
-    return StoredColumns(offsets, times_ms, keys, values, headers), max(position, found.behind)
+    records = RecordColumns(*(Bytestrings(raw, places[i], places[i + 1]) for i in (0, 2, 4)))
+    return StoredColumns(offsets, times_ms, records), max(position, found.behind)
 
 
 def _batches(data: bytes, where: str) -> _Batches:

@@ -129,7 +129,7 @@ class Outboxes:
         main.keys += keys
         main.values += values
         main.headers += all_headers
-        for i, (customer, value, more) in enumerate(zip(customers, values, topics, strict=True)):
+        for customer, key, value, more, head in zip(customers, keys, values, topics, all_headers, strict=True):
             outgoing = Outgoing(value, more)
             box = boxes.get(customer)
             if box is None:
@@ -141,7 +141,7 @@ class Outboxes:
             sizes[customer] = size
             largest = max(largest, size)
             for topic in more:
-                self._columns.setdefault(topic, _Columns()).add(keys[i], value, all_headers[i])
+                self._columns.setdefault(topic, _Columns()).add(key, value, head)
         self.largest = largest
 
     def restore(self, customer: str, box: Outbox) -> None:

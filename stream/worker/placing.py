@@ -94,6 +94,8 @@ class Placer:
 
     def forget_sent(self, sent_to: int) -> None:
         """Lets go of outboxes in records at or before this offset, and of those that are still to be read."""
+        if sent_to <= self._sent_to:
+            return
         self._sent_to = sent_to
         self._outboxes = {row: kept for row, kept in self._outboxes.items() if kept[0] > sent_to}
 

@@ -30,7 +30,7 @@ def varint(number: int) -> bytes:
 
 #: The usual ones, without reckoning.
 _SIZES = [varint(size) for size in range(1_024)]
-NO_HEADERS = varint(0)
+_NO_HEADERS = varint(0)
 
 
 def sized(data: bytes) -> bytes:
@@ -42,7 +42,7 @@ def sized(data: bytes) -> bytes:
 def encode_headers(headers: Headers) -> bytes:
     """Headers as they lie in a record: how many there are, then name and value of each behind their sizes."""
     if not headers:
-        return NO_HEADERS
+        return _NO_HEADERS
     return b"".join([varint(len(headers)), *(sized(name.encode()) + sized(value) for name, value in headers)])
 
 
@@ -92,7 +92,7 @@ class RecordColumns(Sequence[Record]):
     @classmethod
     def plain(cls, keys: Bytestrings, values: Bytestrings) -> RecordColumns:
         """Records without headers."""
-        return cls(keys, values, Bytestrings.repeated(NO_HEADERS, len(keys)))
+        return cls(keys, values, Bytestrings.repeated(_NO_HEADERS, len(keys)))
 
     @classmethod
     def joined(cls, parts: Sequence[RecordColumns]) -> RecordColumns:
@@ -118,7 +118,7 @@ class RecordColumns(Sequence[Record]):
     def __getitem__(self, index: int | slice) -> Record | RecordColumns:
         if isinstance(index, slice):
             return RecordColumns(self.keys[index], self.values[index], self.headers[index])
-        return Record(self.keys[index], self.values[index], decode_headers(self.headers[index] or NO_HEADERS))
+        return Record(self.keys[index], self.values[index], decode_headers(self.headers[index] or _NO_HEADERS))
 
     def select(self, places: Ints) -> RecordColumns:
         """Those at ``places`` (m,)."""

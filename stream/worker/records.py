@@ -31,6 +31,7 @@ EPOCH = "epoch"
 _FENCE, _CHECKPOINT, _LAYOUT, _RESIDUE = b"\xfffence/", b"\xffcheckpoint", b"\xfflayout/", b"\xffresidue/"
 #: Of a row's value: the version, what the body is, and the length of the outbox that lies before it.
 _PREFIX = struct.Struct("<BBI")
+_PREFIX_BYTES = _PREFIX.size
 #: What a stamp alone begins with among a record's headers: there is one, of this name.
 _STAMP_NAME = varint(1) + sized(EPOCH.encode())
 _DIGIT, _SLASH, _DIGITS_MOST = ord("0"), ord("/"), 18
@@ -55,8 +56,6 @@ class Body(enum.IntEnum):
 
 
 _ROW = int(Body.ROW)
-#: What the value of a row without an outbox begins with.
-PLAIN_ROW = _PREFIX.pack(VERSION, Body.ROW, 0)
 _BODIES = {int(body): body for body in Body}
 
 
@@ -176,14 +175,10 @@ def _stamps(epoch: int, first: int, count: int) -> Bytestrings:
         found = np.empty((end - start, len(begin) + digits), np.uint8)
         found[:, : len(begin)] = np.frombuffer(begin, np.uint8)
         found[:, len(begin) :] = np.arange(start, end)[:, None] // _POWERS[-digits:] % 10 + ord("0")
-        parts.append(Bytestrings(found.reshape(-1), np.arange(len(found)) * found.shape[1], _sizes(found)))
+        rows, size = found.shape
+        parts.append(Bytestrings(found.reshape(-1), np.arange(rows) * size, np.full(rows, size, np.int64)))
         start = end
     return Bytestrings.joined(parts)
-
-
-def _sizes(strings: Bytes) -> Ints:
-    """The sizes of ``n`` strings (n, size)."""
-    return np.full(len(strings), strings.shape[1], np.int64)
 
 
 def stamps_of(headers: Bytestrings) -> tuple[Ints, Ints]:
@@ -255,7 +250,7 @@ def _fill_values(
         out[at + 1] = _ROW
         for byte in range(4):
             out[at + 2 + byte] = outbox_size[i] >> 8 * byte & 0xFF
-        at += 6
+        at += _PREFIX_BYTES
         copy_bytes(outboxes, outbox_at[i], outbox_size[i], out, at)
         at += outbox_size[i]
         copy_bytes(rows, row_at[i], row_size[i], out, at)
@@ -272,15 +267,16 @@ def present_rows(values: Bytestrings, layout_id: int) -> Ints:
 
 @compiled
 def _read_prefixes(data: Bytes, starts: Ints, sizes: Ints, layout: Bytes, found: Ints) -> None:
+    """Reads what ``_fill_values`` wrote, as far as the layout's id."""
     for i in range(len(sizes)):
         at, size = starts[i], sizes[i]
         found[i] = -1
-        if size < 6 or byte_at(data, at) != VERSION or byte_at(data, at + 1) != _ROW:
+        if size < _PREFIX_BYTES or byte_at(data, at) != VERSION or byte_at(data, at + 1) != _ROW:
             continue
         outbox = 0
         for byte in range(4):
             outbox |= byte_at(data, at + 2 + byte) << 8 * byte
-        place = at + 6 + outbox
+        place = at + _PREFIX_BYTES + outbox
         is_present = place + len(layout) <= at + size
         for k in range(len(layout) if is_present else 0):
             is_present = is_present and byte_at(data, place + k) == byte_at(layout, k)

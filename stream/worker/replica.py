@@ -28,7 +28,6 @@ class Replica:
         self.as_of_ms: int | None = None
         self.placer = Placer(partition)
         self.restorer = Restorer(self.placer.keys_of)
-        self._sent_to = -1
 
     @classmethod
     def empty(cls, plan: Plan, settings: Settings, make_partition: MakePartition = Partition) -> Replica:
@@ -51,9 +50,8 @@ class Replica:
         async for records in reader.read(topic, number, self.position, stop):
             piece = self.restorer.add(records)
             checkpoint = self.restorer.checkpoint
-            if checkpoint is not None and checkpoint.sent_to > self._sent_to:
-                self._sent_to = checkpoint.sent_to
-                self.placer.forget_sent(self._sent_to)
+            if checkpoint is not None:
+                self.placer.forget_sent(checkpoint.sent_to)
             self.placer.take(piece)
             self.position = records[-1].offset + 1
         self.position = max(self.position, stop)

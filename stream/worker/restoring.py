@@ -46,9 +46,6 @@ class Piece:
     offsets: Ints
     epochs: Ints
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
 
 class Restorer:
     """Takes the records in order, as they come; says of each piece what counts.
@@ -66,7 +63,7 @@ class Restorer:
         self.rewrite: dict[bytes, None] = {}
         self._keys_of = keys_of
         self.fences: dict[bytes, list[int]] = {}  # the offsets of each, copies included
-        self._records = StoredColumns.of([])  # those that are being added
+        self._columns = StoredColumns.of([])  # those that are being added
         self._stamps: tuple[Ints, Ints] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         self._counted: list[Ints] = []  # the places of those that count, among them
         self._checkpoint: Checkpoint | StoredRecord | None = None
@@ -96,23 +93,22 @@ class Restorer:
     def add(self, records: Sequence[StoredRecord]) -> Piece:
         """What counts of these records; raises ``ChangelogError`` for one that is not ours."""
         columns = StoredColumns.of(records)
-        keys = columns.keys
-        self._records, self._stamps, self._counted = columns, stamps_of(columns.headers), []
+        found = columns.records
+        self._columns, self._stamps, self._counted = columns, stamps_of(found.headers), []
         start = 0
-        for place in np.flatnonzero(~_begins_as_text(keys)).tolist():
+        for place in np.flatnonzero(~_begins_as_text(found.keys)).tolist():
             self._add_rows(start, place)
             self._add_other(columns[place], place)
             start = place + 1
         self._add_rows(start, len(columns))
         counted = self._latest()
-        return Piece(
-            keys.select(counted), columns.values.select(counted), columns.offsets[counted], self._stamps[0][counted]
-        )
+        latest = found.select(counted)
+        return Piece(latest.keys, latest.values, columns.offsets[counted], self._stamps[0][counted])
 
     def _latest(self) -> Ints:
         """The places of the latest records that count so far."""
         places = np.concatenate([np.zeros(0, np.int64), *self._counted])
-        customers = numbered(self._records.keys.select(places))
+        customers = numbered(self._columns.records.keys.select(places))
         latest = np.zeros(int(customers.max()) + 1 if len(customers) else 0, np.int64)
         latest[customers] = places  # of several the last one stays
         return np.sort(latest)
@@ -133,7 +129,7 @@ class Restorer:
         is_latest = self._stamp(start).epoch == self._last_fence
         if not self.rewrite and is_latest and counts.all():
             return
-        for key, is_right in zip(self._records.keys[start:stop], (counts & is_latest).tolist(), strict=True):
+        for key, is_right in zip(self._columns.records.keys[start:stop], (counts & is_latest).tolist(), strict=True):
             assert key is not None
             if is_right:
                 self.rewrite.pop(key, None)
@@ -155,8 +151,8 @@ class Restorer:
         """The stamp of the record at a place, which is then among the others'; raises where there is none."""
         epochs, numbers = self._stamps
         if epochs[place] < 0:
-            where = f"the changelog's record at offset {self._records.offsets[place]}"
-            epochs[place], numbers[place] = stamp_of(self._records[place].headers, where)
+            where = f"the changelog's record at offset {self._columns.offsets[place]}"
+            epochs[place], numbers[place] = stamp_of(self._columns[place].headers, where)
         return Stamp(int(epochs[place]), int(numbers[place]))
 
     def _add_other(self, record: StoredRecord, place: int) -> None:
@@ -187,7 +183,7 @@ class Restorer:
             self.fences[key] = self._epochs = [offset]
             self._epoch, self._number = -1, -1
             return
-        records, piece = self._records, {}
+        records, piece = self._columns.records, {}
         for place in self._latest().tolist():
             piece[records.keys[place] or b""] = (
                 records.values.sizes[place] != NONE and self._stamp(place).epoch in offsets

@@ -9,9 +9,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from stream.events.bytestrings import Bytestrings
-from stream.worker.interfaces import StoredRecord
-from stream.worker.record_columns import NO_HEADERS, decode_headers, encode_headers
+from stream.worker.interfaces import Record, StoredRecord
+from stream.worker.record_columns import RecordColumns
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,14 +19,12 @@ Ints = npt.NDArray[np.int64]
 class StoredColumns(Sequence[StoredRecord]):
     """``n`` records in the order of their ``offsets`` (n,); where one has no timestamp, ``times_ms`` (n,) is negative.
 
-    ``headers`` are as `stream.worker.record_columns.encode_headers` gives them.
+    ``records`` is what their writers gave.
     """
 
     offsets: Ints
     times_ms: Ints
-    keys: Bytestrings
-    values: Bytestrings
-    headers: Bytestrings
+    records: RecordColumns
 
     @classmethod
     def of(cls, records: Sequence[StoredRecord]) -> StoredColumns:
@@ -37,9 +34,7 @@ class StoredColumns(Sequence[StoredRecord]):
         return cls(
             np.array([record.offset for record in records], np.int64),
             np.array([record.timestamp_ms for record in records], np.int64),
-            Bytestrings.of([record.key for record in records]),
-            Bytestrings.of([record.value for record in records]),
-            Bytestrings.of([encode_headers(record.headers) for record in records]),
+            RecordColumns.of([Record(record.key, record.value, record.headers) for record in records]),
         )
 
     def __len__(self) -> int:
@@ -53,10 +48,5 @@ class StoredColumns(Sequence[StoredRecord]):
 
     def __getitem__(self, index: int | slice) -> StoredRecord | StoredColumns:
         if isinstance(index, slice):
-            return StoredColumns(
-                self.offsets[index], self.times_ms[index], self.keys[index], self.values[index], self.headers[index]
-            )
-        headers = decode_headers(self.headers[index] or NO_HEADERS)
-        return StoredRecord(
-            int(self.offsets[index]), int(self.times_ms[index]), self.keys[index], self.values[index], headers
-        )
+            return StoredColumns(self.offsets[index], self.times_ms[index], self.records[index])
+        return StoredRecord(int(self.offsets[index]), int(self.times_ms[index]), *self.records[index])

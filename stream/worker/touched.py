@@ -38,7 +38,9 @@ class TouchedRows:
 
     def add_customers(self, customers: Sequence[str]) -> None:
         """Marks the rows of customers who have one."""
-        self.add(self._found(customers))
+        if customers:
+            rows = self._profiles.find_all(customers)
+            self.add(rows[rows >= 0])
 
     def discard(self, rows: Ints) -> None:
         """Unmarks rows: they have been written, or are no customer's any more."""
@@ -52,9 +54,3 @@ class TouchedRows:
     def rows(self) -> Ints:
         """The marked rows, in order."""
         return np.flatnonzero(self._flags)
-
-    def _found(self, customers: Sequence[str]) -> Ints:
-        if not customers:
-            return np.zeros(0, dtype=np.int64)
-        rows = self._profiles.find_all(customers)
-        return rows[rows >= 0]

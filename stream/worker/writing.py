@@ -142,10 +142,8 @@ class Writer:
         rows, at_once = self.touched.rows(), self._limits.rows_at_once
         for start in range(0, len(rows), at_once):
             chunk = rows[start : start + at_once]
-            values = row_values([b""] * len(chunk), self.partition.encoded_rows(chunk))
-            keys = self.partition.profiles.encoded_customers(chunk)
             residues = RecordColumns.of(self.erasures.unwritten_residues())
-            await self.changelog.append(RecordColumns.joined([residues, RecordColumns.plain(keys, values)]))
+            await self.changelog.append(RecordColumns.joined([residues, self._live(chunk, [b""] * len(chunk))]))
         self.touched.clear()
         await self.answer()
 
@@ -182,13 +180,17 @@ class Writer:
         parts = [RecordColumns.of(self.erasures.unwritten_residues())]
         alive, outboxes = rows[rows >= 0], self.outboxes.encoded(customers)
         if len(alive):
-            values = row_values(_of_rows(outboxes, rows), self.partition.encoded_rows(alive))
-            parts.append(RecordColumns.plain(self.partition.profiles.encoded_customers(alive), values))
+            parts.append(self._live(alive, _of_rows(outboxes, rows)))
         if len(alive) < len(customers):
             parts.append(
                 RecordColumns.of([self._gone(customers[i], outboxes[i]) for i in np.flatnonzero(rows < 0).tolist()])
             )
         return RecordColumns.joined(parts)
+
+    def _live(self, rows: Ints, outboxes: Sequence[bytes]) -> RecordColumns:
+        """Rows (n,) of customers who are there, behind their outboxes."""
+        keys = self.partition.profiles.encoded_customers(rows)
+        return RecordColumns.plain(keys, row_values(outboxes, self.partition.encoded_rows(rows)))
 
     def _gone(self, customer: str, outbox: bytes) -> Record:
         """What is left of a customer without a row: a marker, or a tombstone."""

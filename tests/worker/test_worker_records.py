@@ -9,7 +9,6 @@ from stream.worker.errors import ChangelogError
 from stream.worker.interfaces import Record, StoredRecord
 from stream.worker.outbox import Outboxes, Outgoing, parse_outbox
 from stream.worker.records import (
-    PLAIN_ROW,
     Body,
     Checkpoint,
     KeyType,
@@ -61,7 +60,7 @@ def test_rows_and_markers_come_back_with_their_outboxes() -> None:
     plain, full = row_values([b"", b"changes"], Bytestrings.of([b"row 1", b"row 2"]))
     assert plain is not None
     assert full is not None
-    assert plain == PLAIN_ROW + b"row 1"
+    assert plain == b"\x02\x00\x00\x00\x00\x00row 1"
     assert parse_stored(plain, "x") == (Body.ROW, b"", b"row 1")
     assert parse_stored(full, "x") == (Body.ROW, b"changes", b"row 2")
     marker = Marker(4, 1_000, (1, -1, 3))
