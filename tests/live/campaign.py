@@ -325,7 +325,7 @@ def campaign(broker: BrokerProcess, folder: Path, *, events: int, kills: int, se
 def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every attempt
     parser = argparse.ArgumentParser(description="Kills real workers on a real broker, and compares with a replay.")
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=600_000)  # so that each kill meets work
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--broker", choices=list(KINDS), action="append", help="default: all that can run here")
