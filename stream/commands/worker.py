@@ -169,7 +169,7 @@ def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
     from stream.engine import preview
     from stream.engine.plan import compile_plan
     from stream.live import batch_building, record_batches
-    from stream.preparation import prepare
+    from stream.preparation import prepare, without_collections
     from stream.worker import records
 
     source, checked = read_and_checked(definitions)
@@ -178,10 +178,11 @@ def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
     if checked.definitions is None:
         sys.exit(EXIT_CONFIG)
     plan = compile_plan(checked.definitions)
-    prepare(plan)
-    record_batches.prepare()
-    batch_building.prepare()
-    records.prepare()
-    if previews:
-        preview.prepare(plan)
+    with without_collections():
+        prepare(plan)
+        record_batches.prepare()
+        batch_building.prepare()
+        records.prepare()
+        if previews:
+            preview.prepare(plan)
     return source, plan
