@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import selectors
 import subprocess
 import sys
 import time
@@ -250,6 +251,11 @@ async def _measure(port: int, pid: int, url: str, arguments: argparse.Namespace)
     return not load.wrong
 
 
+def _punctual_loop() -> asyncio.AbstractEventLoop:
+    """With epoll, asyncio wakes up to a millisecond late, and who asks late would be counted as the server's time."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
@@ -260,8 +266,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with RedisServer() as server:
         asyncio.run(_fill(server.url, arguments.customers))
-        with _dashboard(server.url) as (port, pid):
-            is_right = asyncio.run(_measure(port, pid, server.url, arguments))
+        with _dashboard(server.url) as (port, pid), asyncio.Runner(loop_factory=_punctual_loop) as runner:
+            is_right = runner.run(_measure(port, pid, server.url, arguments))
     sys.exit(0 if is_right else 1)
 
 

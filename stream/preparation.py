@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -15,21 +12,10 @@ from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.events.bytestrings import Bytestrings
 from stream.events.decoder import Decoder
+from stream.garbage import without_collections
 from stream.worker.partitioning import partitions_of
 
 _EVENT: Final = b'{"event_id":"e","customer_id":"c","timestamp":0,"action":"page_view"}'
-
-
-@contextlib.contextmanager
-def without_collections() -> Iterator[None]:
-    """Cycles are not looked for meanwhile: while numba compiles, that takes a tenth of the time for next to nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @without_collections()

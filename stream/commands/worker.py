@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,6 @@ from stream.commands.service import host_option, log_to_stderr, port_option, ser
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
     from stream.worker.settings import StreamClock
-
-
-_OBJECTS_UNTIL_GARBAGE = 50_000
 
 
 class _Clock(click.ParamType):
@@ -150,26 +146,19 @@ def worker(
         source=source,
         compression=compression,
     )
-    _look_for_garbage_seldom()
     try:
         serve(work(plan, options))
     except (ClockAheadError, EarlierDefinitionsError, SourceTruncatedError) as error:
         raise Failure(str(error), EXIT_CONFIG) from error
 
 
-def _look_for_garbage_seldom() -> None:
-    """Looking for cycles among what was imported, and at every 700 objects of a batch, took a fifteenth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_UNTIL_GARBAGE)
-
-
 def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
     """The file as it is written, and its plan; what it takes to work is ready, and for ``previews`` too."""
     from stream.engine import preview
     from stream.engine.plan import compile_plan
+    from stream.garbage import without_collections
     from stream.live import batch_building, record_batches
-    from stream.preparation import prepare, without_collections
+    from stream.preparation import prepare
     from stream.worker import records
 
     source, checked = read_and_checked(definitions)

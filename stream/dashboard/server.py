@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from stream.dashboard.crew import Crew
 from stream.dashboard.memory import Memory, connect
 from stream.dashboard.metrics import Metrics
 from stream.dashboard.shop import Shop
+from stream.garbage import collect_rarely
 from stream.kafka.defaults import BROKER
 from stream.kafka.workers import FollowedWorkers
 from stream.probes import Probes
@@ -52,9 +52,7 @@ async def run(catalogue: Catalogue, options: Options, started: Callable[[str], N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with serving(catalogue, options) as url:
-        # All that has been imported stays; the collector need not look at it each time while somebody waits.
-        gc.collect()
-        gc.freeze()
+        collect_rarely()
         started(url)
         await stopped.wait()
 

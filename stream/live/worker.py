@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from stream import __version__
 from stream.engine.plan import Plan
+from stream.garbage import collect_rarely
 from stream.kafka.connection import connected_admin
 from stream.live.addresses import Address, told_url
 from stream.live.announcing import Announcements, Announcer
@@ -43,7 +43,6 @@ SESSION_S = 30.0
 #: So long leaving the group may take.
 _LEFT_WITHIN_S = 20.0
 _LOOK_S = 0.2
-_COLLECT_EVERY = 100_000
 _EXIT_KILLED = 137
 
 _log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ async def run(plan: Plan, options: Options) -> None:
     settings = _settings(options, partitions)
     group = GroupSettings(options.broker, options.app_id, settings.partitions, options.session_s, options.standbys)
     time = SystemTime()
-    _collect_rarely()
+    collect_rarely()
     status = Status(options.app_id, __version__, plan.definitions_hash, time.wall_ms(), time.wall_ms())
     status.unassigned_ms = time.steady_ms()
     durations = Durations()
@@ -123,12 +122,6 @@ async def run(plan: Plan, options: Options) -> None:
         _log.info("ended after %s events, %s changes, %s dead letters", *(f"{count:,}" for count in done))
     if fleet.error is not None:
         raise fleet.error
-
-
-def _collect_rarely() -> None:
-    """Lets the collector of cycles look less often: records come by the thousand, and none of them is in a cycle."""
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY, 20, 100)
 
 
 def _settings(options: Options, partitions: dict[str, int]) -> Settings:

@@ -1,4 +1,4 @@
-"""What getting compiled code ready leaves as it was."""
+"""What is left as it was after nothing was looked through for garbage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from stream.preparation import without_collections
+from stream.garbage import without_collections
 
 
 @pytest.mark.parametrize("is_enabled", [True, False])
