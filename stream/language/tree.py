@@ -78,7 +78,7 @@ class Trait:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """The customer's cluster (text), null until clustering assigns one."""
+    """The alias or id of the customer's cluster (text), null while there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +212,21 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True)
+class Personas:
+    """How customers are clustered, and when they change cluster; durations in milliseconds."""
+
+    features: tuple[tuple[str, Expression], ...]  # the vector's order: name and number or instant
+    k_min: int
+    k_max: int
+    min_share: float = 0.01
+    margin: float = 0.1
+    active_within_ms: int = 7_776_000_000  # 90d
+    every_ms: int = 86_400_000  # 1d
+    samples: int = 20_000
+    aliases: Mapping[str, str] = field(default_factory=dict)  # id → alias, by number
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """One segment; durations in milliseconds."""
 
@@ -244,3 +259,4 @@ class Definitions:
     lateness_ms: int | None = None  # None: the mode's default
     max_ahead_ms: int = 3_600_000
     declared: Mapping[Kind, Mapping[str, FieldType]] = field(default_factory=dict)
+    personas: Personas | None = None
