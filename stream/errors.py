@@ -29,6 +29,10 @@ class SnapshotError(SegstreamError):
     """A snapshot can't be read: a row is cut off or damaged, or its layout is missing."""
 
 
+class ModelError(SegstreamError):
+    """A model of personas is damaged, or is not one of these definitions' features."""
+
+
 class InputError(SegstreamError):
     """A file of events can't be opened or read to its end."""
 

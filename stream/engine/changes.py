@@ -14,6 +14,7 @@ import numpy.typing as npt
 from stream.contract import hash64
 from stream.engine import opcodes as op
 from stream.engine.instant_texts import format_instants
+from stream.engine.persona_plan import segment_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.snapshot import Gone
@@ -55,9 +56,9 @@ _ENCODER = msgspec.json.Encoder()
 class Changes:
     """Changes in the order in which they happened to each customer.
 
-    ``segment`` (the segment's number; NONE: one that is not in the definitions), ``entered``, ``stay_ms`` (of an
-    exit: how long the customer was a member), ``at_ms`` and ``by_event`` (whether an event is the cause) are columns
-    for whoever counts: (n,) each, aligned with ``items``.
+    ``segment`` (the segment's number; NONE: a persona, or one that is not in the definitions), ``entered``, ``stay_ms``
+    (of an exit: how long the customer was a member), ``at_ms`` and ``by_event`` (whether an event is the cause) are
+    columns for whoever counts: (n,) each, aligned with ``items``.
     """
 
     items: list[Change] = field(default_factory=list)
@@ -104,17 +105,23 @@ class ChangeWriter:
         self._plan = plan
         self._profiles = profiles
         segments = plan.definitions.segments
+        self._segments = len(segments)
         self._names = [segment.name for segment in segments]
         # hash64 / 2**64 < share, without rounding the hash: the product is exact, and so is the comparison in Python.
-        self._holdouts = [segment.holdout * 2.0**64 for segment in segments]
+        self._holdouts = [*(segment.holdout * 2.0**64 for segment in segments), 0.0]
         self._holds_out = np.array(self._holdouts) > 0.0
         bounds = plan.segments[:, [op.S_EVIDENCE, op.S_EVIDENCE_END]].tolist()
         evidence = plan.evidence.tolist()
         infos = [[plan.values[v] for v in evidence[start:end]] for start, end in bounds]
         self._keys = [tuple(info.text for info in row) for row in infos]
+        are_instants = [[info.type is Type.INSTANT for info in row] for row in infos]
+        # All personas have the same evidence, that of one segment more.
+        personas = plan.personas
+        self._keys.append(personas.features if personas else ())
+        are_instants.append(list(personas.are_instants) if personas else [])
         # The types of all evidence, segment after segment, and where each segment's begins.
-        self._is_instant = np.array([info.type is Type.INSTANT for row in infos for info in row], dtype=np.bool_)
-        self._sizes = np.array([len(row) for row in infos], dtype=np.int64)
+        self._is_instant = np.array([flag for row in are_instants for flag in row], dtype=np.bool_)
+        self._sizes = np.array([len(row) for row in are_instants], dtype=np.int64)
         self._starts = np.cumsum(self._sizes) - self._sizes
 
     def held_out(self, segment: int, customer: str) -> bool:
@@ -128,16 +135,17 @@ class ChangeWriter:
             return Changes()
         customers = self._profiles.customers(columns[op.O_ROW])
         _, events, segments, _, sequences, starts, _ = columns.tolist()
-        ends = (columns[op.O_EVIDENCE] + self._sizes[columns[op.O_SEGMENT]]).tolist()
-        values = self._values(work, columns[op.O_SEGMENT])
-        keys = [self._keys[segment] for segment in segments]
+        places = np.minimum(columns[op.O_SEGMENT], self._segments)
+        ends = (columns[op.O_EVIDENCE] + self._sizes[places]).tolist()
+        values = self._values(work, places)
+        keys = [self._keys[place] for place in places.tolist()]
         entered = columns[op.O_STAY] == op.NONE
         # Columns and `map` instead of a loop: this is a fifth of the time of a busy partition.
         items = map(
             Change,
             [f"{customer}:{sequence}" for customer, sequence in zip(customers, sequences, strict=True)],
             customers,
-            [self._names[segment] for segment in segments],
+            self._named(segments),
             [_WORDS[flag] for flag in entered.tolist()],
             format_instants(columns[op.O_AT]),
             sequences,
@@ -147,14 +155,25 @@ class ChangeWriter:
                 dict(zip(names, values[start:end], strict=False))  # of equal length, and asking takes time
                 for names, start, end in zip(keys, starts, ends, strict=True)
             ],
-            self._held_out(columns[op.O_SEGMENT], customers),
+            self._held_out(places, customers),
             repeat(quiet),
             repeat(self._plan.definitions_hash),
         )
         by_event = columns[op.O_EVENT] >= 0
         return Changes(
-            list(items), columns[op.O_SEGMENT], entered, columns[op.O_STAY], columns[op.O_AT].copy(), by_event
+            list(items),
+            np.where(places < self._segments, places, op.NONE),
+            entered,
+            columns[op.O_STAY],
+            columns[op.O_AT].copy(),
+            by_event,
         )
+
+    def _named(self, segments: list[int]) -> list[str]:
+        if self._plan.personas is None:
+            return [self._names[segment] for segment in segments]
+        last = self._segments
+        return [self._names[s] if s < last else segment_of(s - last) for s in segments]
 
     def _held_out(self, segments: Ints, customers: list[str]) -> Iterable[bool]:
         """Whether each customer belongs to the share that each segment holds out."""

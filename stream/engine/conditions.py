@@ -54,6 +54,7 @@ class ValueCompiler:
     constants: Constants
     offsets: dict[Accumulator, int]
     trait_words: dict[str, int]
+    persona_word: int | None = None  # None: the file has no personas
     table: list[tuple[int, ...]] = field(default_factory=list)
     infos: list[ValueInfo] = field(default_factory=list)
     _found: dict[tree.Expression, int] = field(default_factory=dict)
@@ -69,7 +70,10 @@ class ValueCompiler:
 
     def _row(self, node: Aggregate | tree.Trait | tree.Persona) -> tuple[tuple[int, ...], Type, tuple[str, ...]]:
         if isinstance(node, tree.Persona):
-            return (op.V_NULL, 0, 0, 0, 0, 0), Type.TEXT, ()
+            if self.persona_word is None or self.definitions.personas is None:
+                return (op.V_NULL, 0, 0, 0, 0, 0), Type.TEXT, ()
+            features = len(self.definitions.personas.features)
+            return (op.V_PERSONA, self.persona_word, features, 0, 0, 0), Type.TEXT, ()
         if isinstance(node, tree.Trait):
             return (op.V_TRAIT, self.trait_words[node.name], 0, 0, 0, 0), Type.TRAIT, (f"trait {node.name}",)
         read = needs(node, self.definitions)
@@ -109,6 +113,14 @@ class ConditionCompiler:
         """Compiles ``node``; returns its first and last-plus-one instruction."""
         start = len(self.code)
         self._truth(node)
+        assert self._height == 1
+        self._height = 0
+        return start, len(self.code)
+
+    def value(self, node: tree.Expression) -> tuple[int, int]:
+        """Compiles a value whose next step in time is found by other means; its first and last-plus-one instruction."""
+        start = len(self.code)
+        self._expression(node, steps=False)
         assert self._height == 1
         self._height = 0
         return start, len(self.code)
@@ -167,8 +179,8 @@ class ConditionCompiler:
             case tree.Literal(value, type_):
                 self._literal(value, type_)
             case tree.Arithmetic(operator, left, right, _):
-                self._expression(left)
-                self._expression(right)
+                self._expression(left, steps=steps)
+                self._expression(right, steps=steps)
                 what = {"+": op.C_ADD, "-": op.C_SUB, "*": op.C_MUL, "/": op.C_DIV}[operator]
                 self._emit(what, grows=-1)
             case Aggregate() | tree.Trait() | tree.Persona():

@@ -66,6 +66,14 @@ def load(plan: Ints, constants: Floats, v: int, row: Ints, now_ms: int) -> tuple
             return op.T_NULL, 0.0
         horizon = constants[plan[v + op.V_B]] if what == op.V_P_BUY else -1.0
         return op.T_NUMBER, probability(constants, row[a], row[a + 1], row[a + 2], now_ms, horizon)
+    if what == op.V_PERSONA:
+        features = plan[v + op.V_B]
+        at = op.K_HEADER + op.M_SCALES + features
+        for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
+            if constants[at] == row[a]:
+                return op.T_TEXT, constants[at + 1]
+            at += op.M_NAMING + features
+        return op.T_NULL, 0.0
     if what == op.V_NULL or row[a] == op.NONE:
         return op.T_NULL, 0.0
     if what == op.V_TEXT:
@@ -74,7 +82,7 @@ def load(plan: Ints, constants: Floats, v: int, row: Ints, now_ms: int) -> tuple
 
 
 @inner
-def _value_step(plan: Ints, v: int, row: Ints, now_ms: int) -> int:
+def value_step(plan: Ints, v: int, row: Ints, now_ms: int) -> int:
     """The first instant after ``now_ms`` at which windowed value number ``v`` may take a step."""
     v = plan[op.P_VALUES] + v * op.V_COLUMNS
     what, a, width, size = plan[v + op.V_OP], plan[v + op.V_A], plan[v + op.V_WIDTH], plan[v + op.V_BUCKETS]
@@ -170,11 +178,11 @@ def _push(work: Ints, top: int, type_: int, value: float, until: int) -> None:
     work[top + 2] = until
 
 
-@fused
+@inner
 def run(
     plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, start: int, end: int, now_ms: int
-) -> tuple[bool, int]:
-    """Runs a condition's code: its truth, and until when it surely holds.
+) -> tuple[int, float, int]:
+    """Runs the code of a condition or a value: its type, the value (a truth is 1.0), and until when it surely holds.
 
     The stack lies in ``work``, three words an entry (``_push``); ``top`` is the place of the uppermost one.
     """
@@ -189,7 +197,7 @@ def run(
         if what == op.C_VALUE:
             top += 3
             type_, value = load(plan, constants, a, row, now_ms)
-            _push(work, top, type_, value, _value_step(plan, a, row, now_ms) if b != 0 else op.FOREVER)
+            _push(work, top, type_, value, value_step(plan, a, row, now_ms) if b != 0 else op.FOREVER)
             continue
         if what == op.C_NUMBER:
             top += 3
@@ -272,7 +280,7 @@ def run(
                 _push(work, top, type_, value, steps)
                 continue
             _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, steps)
-    return as_float(work[bottom + 1]) != 0.0, work[bottom + 2]
+    return work[bottom], as_float(work[bottom + 1]), work[bottom + 2]
 
 
 @pasted

@@ -16,6 +16,7 @@ from stream.compiled import compiled, inner, pasted
 from stream.engine import opcodes as op
 from stream.engine.evaluation import holds
 from stream.engine.membership import evaluate
+from stream.engine.touched import nothing_touched, touch
 from stream.engine.windows import roll, update
 
 Ints = npt.NDArray[np.int64]
@@ -128,19 +129,11 @@ def _remember_event(plan: Ints, constants: Floats, events: Events, work: Ints, r
                 if word == op.NONE:
                     continue
         if update(plan, a, row, t, word):
-            _touch(plan, work, plan[a + op.A_TOUCH])
+            touch(plan, work, plan[a + op.A_TOUCH])
             days_counted = days_counted or plan[a + op.A_OP] == op.DAYS
     if days_counted:
         for k in range(plan[op.P_CHURN_CACHES], plan[op.P_CHURN_CACHES] + plan[op.P_CHURN_CACHE_COUNT]):
             row[plan[k]] = op.NONE
-
-
-@pasted
-def _touch(plan: Ints, work: Ints, thing: int) -> None:
-    """Notes the segments that read something which has changed."""
-    words = plan[op.P_MASK_WORDS]
-    for k in range(words):
-        work[work[op.W_TOUCHED] + k] |= plan[plan[op.P_READERS] + thing * words + k]
 
 
 @inner
@@ -188,8 +181,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
     t, clock = events.time_ms[i], row[op.R_CLOCK]
     if t > clock:
         move_clock(plan, row, t)
-    for k in range(work[op.W_TOUCHED], work[op.W_TOUCHED] + plan[op.P_MASK_WORDS]):
-        work[k] = 0
+    nothing_touched(plan, work)
     _remember_event(plan, constants, events, work, row, i)
     while trait < events.trait_event.shape[0] and events.trait_event[trait] == i:
         at = plan[op.P_TRAITS] + events.trait[trait] * op.TRAIT_COLUMNS
@@ -199,7 +191,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
             if row[word + 1] != events.trait_type[trait] or row[word + 2] != events.trait_value[trait]:
                 row[word + 1] = events.trait_type[trait]
                 row[word + 2] = events.trait_value[trait]
-                _touch(plan, work, plan[at + op.TRAIT_TOUCH])
+                touch(plan, work, plan[at + op.TRAIT_TOUCH])
         trait += 1
     _remember_id(row, plan[op.P_EVENT_RING], plan[op.P_EVENT_RING_SIZE], events.event_hash[i], 0)
     _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)
@@ -212,6 +204,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
 APPLY = 0  # the events, one by one
 FIRE = 1  # what is due by ``to_ms``
 REDEFINE = 2  # one evaluation under new definitions, at the later of ``to_ms`` and the row's clock
+MODEL = 3  # one evaluation with a new model of personas, likewise; what is due by then has been fired
 
 
 @compiled
@@ -252,7 +245,7 @@ def step(
         done = False
         while not done:
             if (
-                work[op.W_CHANGES_USED] + plan[op.P_SEGMENT_COUNT] > work[op.W_CHANGES_MOST]
+                work[op.W_CHANGES_USED] + plan[op.P_CHANGES_MOST] > work[op.W_CHANGES_MOST]
                 or work[op.W_PIECES_USED] + plan[op.P_EVIDENCE_MOST] > work[op.W_PIECES_MOST]
             ):
                 return i
@@ -269,11 +262,16 @@ def step(
                     now_ms = row[op.R_CLOCK]
                 else:
                     now_ms = max(to_ms, row[op.R_CLOCK])
-            changed, due[index] = evaluate(plan, constants, pool, work, row, index, event, withheld, now_ms)
+            changed, due[index] = evaluate(
+                plan, constants, pool, work, row, index, event, withheld, mode >= REDEFINE, now_ms
+            )
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
-            elif mode == REDEFINE and now_ms > row[op.R_CLOCK]:
-                # The clock stays behind, and what new conditions say at instants before this one is not known yet.
-                for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
-                    row[k] = 0
+            elif mode >= REDEFINE and now_ms > row[op.R_CLOCK]:
+                # The clock stays behind, and what would be said at instants before this one is not known yet.
+                if plan[op.P_PERSONA] != 0:
+                    row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
+                if mode == REDEFINE:
+                    for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
+                        row[k] = 0
     return rows.shape[0]

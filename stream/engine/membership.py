@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 from stream.compiled import as_word, inner, pasted
 from stream.engine import opcodes as op
+from stream.engine.assignment import assign, write_change
 from stream.engine.evaluation import load, run
+from stream.engine.touched import is_touched, nothing_touched
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -18,17 +20,8 @@ Words = npt.NDArray[np.uint64]
 def _emit(
     plan: Ints, constants: Floats, work: Ints, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int
 ) -> None:
-    """Writes one change with its evidence, and moves the customer's sequence on. ``stay_ms``: NONE for an entry."""
-    row[op.R_SEQUENCE] += 1
-    at = work[op.W_CHANGES] + op.O_COLUMNS * work[op.W_CHANGES_USED]
-    work[at + op.O_ROW] = index
-    work[at + op.O_EVENT] = event
-    work[at + op.O_SEGMENT] = s
-    work[at + op.O_AT] = now_ms
-    work[at + op.O_SEQUENCE] = row[op.R_SEQUENCE]
-    work[at + op.O_EVIDENCE] = work[op.W_PIECES_USED]
-    work[at + op.O_STAY] = stay_ms
-    work[op.W_CHANGES_USED] += 1
+    """Writes one change of a segment with its evidence. ``stay_ms``: NONE for an entry."""
+    write_change(work, row, index, event, s, stay_ms, now_ms)
     g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
     for k in range(plan[g + op.S_EVIDENCE], plan[g + op.S_EVIDENCE_END]):
         type_, value = load(plan, constants, plan[plan[op.P_EVIDENCE] + k], row, now_ms)
@@ -48,24 +41,30 @@ def evaluate(
     index: int,
     event: int,
     withheld: npt.NDArray[np.bool_],
+    is_forced: bool,
     now_ms: int,
 ) -> tuple[bool, int]:
-    """Evaluates the segments of a row at ``now_ms``, in file order.
+    """Evaluates a row at ``now_ms``: its persona, then its segments in file order.
 
     Only those are looked at that read something which the event changed, whose own timer is due, or which ask for
     membership of another segment when something has changed: for all others the last bound still holds.
 
-    ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. Returns whether a
-    membership or an eligibility changed, and the next instant at which one may if no event comes.
+    ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. ``is_forced``:
+    the persona is decided on whatever has changed. Returns whether a membership or an eligibility changed, and the next
+    instant at which one may if no event comes.
     """
     changed = False
     due = op.FOREVER
+    if event == op.NONE:
+        nothing_touched(plan, work)
+    if plan[op.P_PERSONA] != 0:
+        changed, due = assign(plan, constants, pool, work, row, index, event, is_forced, now_ms)
     now_s = now_ms // 1_000
     for s in range(plan[op.P_SEGMENT_COUNT]):
         g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
         if withheld.shape[0] == 0 and not (changed and plan[g + op.S_MEMBER]):
             own_s = _own_timer(row, plan[op.P_DUES], s)
-            if own_s > now_s and not (event != op.NONE and _touched(work, s)):
+            if own_s > now_s and not is_touched(work, s):
                 if own_s < _NEVER_S:
                     due = min(due, own_s * 1_000)
                 continue
@@ -94,12 +93,6 @@ def _own_timer(row: Ints, dues: int, s: int) -> int:
 @pasted
 def _set_own_timer(row: Ints, dues: int, s: int, seconds: int) -> None:
     row[dues + (s >> 1)] ^= (seconds ^ _own_timer(row, dues, s)) << ((s & 1) << 5)
-
-
-@pasted
-def _touched(work: Ints, s: int) -> bool:
-    """Whether the event at hand changed anything that segment ``s`` reads."""
-    return work[work[op.W_TOUCHED] + s // op.MASK_BITS] >> s % op.MASK_BITS & 1 != 0
 
 
 @pasted
@@ -188,7 +181,8 @@ def _conditions(
             wanted = not has_exit or not (member or (leaves and leaves_until == op.FOREVER))
             start, end = plan[g + op.S_ENTER], plan[g + op.S_ENTER_END]
         if wanted:
-            truth, until = run(plan, constants, pool, work, row, start, end, now_ms)
+            _, value, until = run(plan, constants, pool, work, row, start, end, now_ms)
+            truth = value != 0.0
             if side == 0:
                 leaves, leaves_until = truth, until
             else:

@@ -33,7 +33,9 @@ P_TRAITS: Final = 18  # of each wanted trait: TRAIT_COLUMNS
 P_READERS: Final = 19  # of each accumulator and trait: a mask of P_MASK_WORDS words, the segments that read it
 P_MASK_WORDS: Final = 20
 P_DUES: Final = 21  # first word of the segments' own timers in a row
-P_HEADER: Final = 22
+P_PERSONA: Final = 22  # the place of what there is to know of personas, see below; 0: the file has none
+P_CHANGES_MOST: Final = 23  # changes that one evaluation may make
+P_HEADER: Final = 24
 
 TRAIT_WORD: Final = 0  # first word in a row
 TRAIT_TOUCH: Final = 1  # its number in P_READERS
@@ -43,6 +45,13 @@ MASK_BITS: Final = 62  # segments in a word of a mask
 # --- The plan's doubles start with the churn model --------------------------------------------------------------------
 K_MODEL: Final = 0  # 1.0 for MBG/NBD, else 0.0; then r, alpha, a, b (weeks)
 K_HEADER: Final = 5
+
+# --- ... then, where the file has personas, their model: its places after K_HEADER ------------------------------------
+M_COUNT: Final = 0  # of personas; 0: there is no model yet
+M_VERSION: Final = 1
+M_SCALES: Final = 2  # of each feature; then of each persona: its number, the code of its name, its centre
+M_NAMING: Final = 2  # doubles before a centre
+PERSONAS_MOST: Final = 50
 
 FILTER_COLUMNS: Final = 2  # first and last-plus-one instruction
 CODE_COLUMNS: Final = 4  # what, a, b, c
@@ -115,6 +124,7 @@ V_TRAIT: Final = 10  # [instant, type, value]
 V_GAP: Final = 11  # V_A: the count's offset, V_B: first, V_C: last
 V_P_ALIVE: Final = 12
 V_P_BUY: Final = 13  # V_B: index of the horizon (ms) among the constants
+V_PERSONA: Final = 14  # V_A: the persona's number, V_B: how many features there are
 
 V_OP: Final = 0
 V_A: Final = 1
@@ -167,6 +177,22 @@ S_EVIDENCE_END: Final = 11
 S_MEMBER: Final = 12  # 1 when its conditions ask for membership of another segment
 S_COLUMNS: Final = 13
 
+# --- Personas: a table, then the code of each feature, then the windowed values that they read --------------------
+PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model then
+PE_DUE: Final = 1  # derived word: when time alone may change it next
+PE_KEPT: Final = 2  # index among the constants: another centre must be nearer than this share of the distance
+PE_CLICK: Final = 3  # words of the latest instants at which the customer did something
+PE_PURCHASE: Final = 4
+PE_EMAIL: Final = 5
+PE_WITHIN: Final = 6  # ms for which that makes them active
+PE_WIDTH: Final = 7  # ms of its buckets, at whose borders ages are taken
+PE_TOUCH: Final = 8  # its number in P_READERS; as a reader itself it is the one after the last segment
+PE_FEATURES: Final = 9  # how many
+PE_STEPS: Final = 10  # how many windowed values
+PE_HEADER: Final = 11
+FEATURE_COLUMNS: Final = 3  # first and last-plus-one instruction; 1 for an instant
+PERSONA_WORDS: Final = 3
+
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
 R_ROLL: Final = 0  # derived: the earliest bucket border after the clock
 R_CLOCK: Final = 1
@@ -184,7 +210,7 @@ LATE: Final = 3  # applied, with a timestamp before the customer's clock
 # --- Columns of the kernel's output: one row a change -----------------------------------------------------------------
 O_ROW: Final = 0  # the customer's row
 O_EVENT: Final = 1  # index of the event that caused it, or NONE
-O_SEGMENT: Final = 2
+O_SEGMENT: Final = 2  # or the number of segments and that of a persona
 O_AT: Final = 3  # ms
 O_SEQUENCE: Final = 4
 O_EVIDENCE: Final = 5  # its first piece of evidence
@@ -202,4 +228,6 @@ W_BITS: Final = 6  # stack of a filter
 W_TOUCHED: Final = 7  # a mask: the segments that read something that the event at hand changed
 W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
 W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
-W_HEADER: Final = 10
+W_VECTOR: Final = 10  # of a customer: VECTOR_COLUMNS words a feature
+W_HEADER: Final = 11
+VECTOR_COLUMNS: Final = 4  # type and value as conditions have them, the number in the vector, its logarithm

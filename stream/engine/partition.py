@@ -11,19 +11,23 @@ import numpy.typing as npt
 
 from stream.engine import kernel
 from stream.engine import opcodes as op
+from stream.engine.centres import Centres, check_fits, write_model
 from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
+from stream.engine.persona_plan import PART
 from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles, are_members
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.standing import Standing
+from stream.engine.vectors import read_vectors
 from stream.engine.working_memory import WorkingMemory
 from stream.events.bytestrings import Bytestrings
 from stream.events.columns import NO_COLUMNS, Columns
 from stream.events.scan_layout import TRAIT_EVENT, TRAIT_HASH, TRAIT_NUMBER, TRAIT_TYPE, TRAIT_VALUE
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 #: Changes and pieces of evidence that the kernel's output holds before it is emptied.
 _OUTPUT_CHANGES = 4_096
@@ -35,6 +39,9 @@ _ROWS_AT_ONCE = 16_384
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)
 _NO_STATUS = np.zeros(0, dtype=np.int8)
+
+#: What causes a change where no event does.
+_CAUSES = {kernel.APPLY: "timer", kernel.FIRE: "timer", kernel.REDEFINE: "definitions", kernel.MODEL: "model"}
 
 
 class Clock(enum.Enum):
@@ -77,7 +84,9 @@ class Partition:
         self.stream_ms = op.NONE
         self.latest_ms = op.NONE
         self._writer = ChangeWriter(plan, self.profiles)
-        self._portraitist = Portraitist(plan, self.profiles, self._writer)
+        # The model of personas lies among them, and is this partition's own.
+        self._constants = plan.arrays.constants.copy()
+        self._portraitist = Portraitist(plan, self._constants, self.profiles, self._writer)
         self._codec = RowCodec(plan, self.profiles)
         self._no_events = self._events(NO_COLUMNS, None, np.zeros(0, dtype=np.int64))
         self._work = WorkingMemory(plan, _OUTPUT_CHANGES, _OUTPUT_EVIDENCE)
@@ -127,6 +136,54 @@ class Partition:
         self.stream_ms = max(self.stream_ms, to_ms)
         return self._fire(self.profiles.due_by(self.stream_ms), self.stream_ms)
 
+    # --- personas ---
+
+    @property
+    def model_version(self) -> int:
+        """The version of the model that personas are assigned by; 0: there is none."""
+        return int(self._constants[op.K_HEADER + op.M_VERSION]) if self.plan.personas else 0
+
+    def use_model(self, model: Centres) -> None:
+        """Goes on with a model that the restored rows have been assigned by. Raises ``ModelError``."""
+        check_fits(model, self.plan.personas)
+        personas = self.plan.definitions.personas
+        assert personas is not None, "the model fits"
+        write_model(model, personas.aliases, self.profiles.texts, self._constants)
+
+    def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+        """Takes a new model as an input at ``effective_ms``, or at the stream clock where that is later.
+
+        What is due by then fires, and everybody is assigned anew at that instant or at their own clock if it is later.
+        Each group of changes is made when asked for, and nothing else may be done until all are. Raises ``ModelError``.
+        """
+        check_fits(model, self.plan.personas)
+        at_ms = max(effective_ms, self.stream_ms)
+        yield from self._fire(self.profiles.due_by(at_ms), at_ms)
+        self.use_model(model)
+        rows = self.profiles.every_row()
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            yield self._step(kernel.MODEL, rows[start : start + _ROWS_AT_ONCE], _NOBODY, at_ms)
+
+    def vectors(self, rows: Ints) -> Floats:
+        """The features of ``rows`` at the later of the stream clock and each one's clock; NaN for who is not active.
+
+        (rows, features) float64: numbers as they are, of instants it is the age in days; null is 0.
+        """
+        assert self.plan.personas is not None, "the file has personas"
+        out = np.empty((len(rows), len(self.plan.personas.features)))
+        numbers, words = self.plan.arrays.numbers, self._work.words
+        bits, blocks = self.profiles.texts.bits, self.profiles.blocks
+        read_vectors(numbers, self._constants, bits, words, blocks, rows, self.stream_ms, out)
+        return out
+
+    def personas(self) -> dict[int, int]:
+        """How many customers each persona has now, by its number."""
+        if self.plan.personas is None:
+            return {}
+        numbers = self.profiles.column(self.plan.layout.by_key()[PART].at, self.profiles.every_row())
+        found, counts = np.unique(numbers[numbers != op.NONE], return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
     def _fire(self, rows: Ints, to_ms: int) -> Iterator[Changes]:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._step(kernel.FIRE, rows[start : start + _ROWS_AT_ONCE], _NOBODY, to_ms)
@@ -144,7 +201,7 @@ class Partition:
         quiet: bool = False,
     ) -> Changes:
         """Runs the kernel over rows, emptying the output whenever it is full."""
-        cause = "definitions" if mode == kernel.REDEFINE else "timer"
+        cause = _CAUSES[mode]
         changes: list[Changes] = []
         done = 0
         while done < len(rows):
@@ -167,7 +224,7 @@ class Partition:
         return kernel.step(
             mode,
             self.plan.arrays.numbers,
-            self.plan.arrays.constants,
+            self._constants,
             self.profiles.texts.bits,
             self._work.words,
             self.profiles.blocks,

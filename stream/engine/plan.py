@@ -14,6 +14,7 @@ from stream.engine.accumulators import Accumulator, field_type, needs
 from stream.engine.conditions import ConditionCompiler, ValueCompiler, ValueInfo
 from stream.engine.filters import Constants, FilterCompiler
 from stream.engine.layout import Layout, RowBuilder
+from stream.engine.persona_plan import PART, PersonaPlan, aggregates, model_size, persona_plan, persona_table
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
 from stream.language.meaning import definitions_hash, evidence
@@ -24,8 +25,8 @@ Ints = npt.NDArray[np.int64]
 class Arrays(NamedTuple):
     """What the kernel runs. Places and columns are named in ``opcodes``.
 
-    ``numbers`` (int64) starts with the places of its tables, ``constants`` (float64) with the churn model. One array
-    each: what compiled code is handed costs time at every call.
+    ``numbers`` (int64) starts with the places of its tables, ``constants`` (float64) with the churn model and room
+    for a model of personas. One array each: what compiled code is handed costs time at every call.
     """
 
     numbers: Ints
@@ -52,6 +53,7 @@ class Plan:
     timers: int  # how many things in the file time alone can change: windows, crossings, stays and waits
     pool_texts: tuple[str, ...]  # literals that conditions compare stored texts with; their codes are their places
     pool_tests: tuple[TextTest, ...]  # tests of stored texts
+    personas: PersonaPlan | None
 
     @property
     def row_bytes(self) -> int:
@@ -70,7 +72,9 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     """Compiles checked definitions. Deterministic: the same definitions give the same arrays and layout."""
     churn = definitions.churn
     is_mbgnbd = float(churn.model is tree.ChurnModel.MBGNBD)
-    constants = Constants([is_mbgnbd, churn.r, churn.alpha, churn.a, churn.b])
+    personas = definitions.personas
+    model = [0.0] * model_size(len(personas.features)) if personas else []
+    constants = Constants([is_mbgnbd, churn.r, churn.alpha, churn.a, churn.b, *model])
     filters = FilterCompiler(constants)
     stored = _collect_accumulators(definitions)
     ordered = tuple(sorted(stored, key=lambda a: (a.kind, a.width_ms, a.window_ms or 0)))
@@ -91,6 +95,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     event_ring = row.add("event ids", [0] * definitions.dedupe_events)
     order_ring = row.add("order ids", [0] * definitions.dedupe_orders)
     trait_words = {name: row.add(f"trait {name}", [op.NONE, op.T_NULL, op.NONE], text_at=2) for name in traits}
+    persona_word = row.add(PART, [op.NONE, op.NONE, 0]) if personas else None
     offsets: dict[Accumulator, int] = {}
     for accumulator in ordered:
         holds_text = (
@@ -99,13 +104,18 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         )
         offsets[accumulator] = row.add(accumulator.key, accumulator.initial(), text_at=1 if holds_text else -1)
 
-    values = ValueCompiler(definitions, constants, offsets, trait_words)
+    values = ValueCompiler(definitions, constants, offsets, trait_words, persona_word)
     conditions = ConditionCompiler(definitions, values, constants, row)
     segments, evidence_values = _compile_segments(definitions, conditions, values, segment_words)
     dues = row.derived([0] * ((len(segments) + 1) // 2))
     touch = {a.key: bit for bit, a in enumerate(ordered)}
     touch.update((f"trait {name}", len(touch)) for name in traits)
-    mask_words = -(-max(len(segments), 1) // op.MASK_BITS)
+    touch[PART] = len(touch)
+    mask_words = -(-(len(segments) + 1) // op.MASK_BITS)  # personas are read last, as one more segment
+    table = []
+    if persona_word is not None:
+        words = (persona_word, row.derived([0]))
+        table = persona_table(definitions, conditions, offsets, words, touch[PART])
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters
     )
@@ -123,6 +133,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
             op.P_CHURN_CACHES: conditions.crossings,
             op.P_TRAITS: [x for name in traits for x in (trait_words[name], touch[f"trait {name}"])],
             op.P_READERS: _reader_masks(definitions, values, touch, mask_words),
+            **({op.P_PERSONA: table} if table else {}),
         },
         accumulators,
         kind_accumulators,
@@ -156,6 +167,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         timers=waits + crossings + len(windowed),
         pool_texts=tuple(conditions.pool_texts),
         pool_tests=tuple(conditions.pool_tests),
+        personas=persona_plan(personas) if personas else None,
     )
 
 
@@ -186,7 +198,10 @@ def _assemble(
     append(op.P_WINDOWED, [first + op.A_COLUMNS * n for n in windowed])
     numbers[op.P_WINDOWED_COUNT] = len(windowed)
     numbers[op.P_SEGMENT_COUNT] = len(definitions.segments)
-    numbers[op.P_EVIDENCE_MOST] = len(tables[op.P_EVIDENCE])
+    features = len(definitions.personas.features) if definitions.personas else 0
+    exits_and_enters = 2 if definitions.personas else 0
+    numbers[op.P_EVIDENCE_MOST] = len(tables[op.P_EVIDENCE]) + exits_and_enters * features
+    numbers[op.P_CHANGES_MOST] = len(definitions.segments) + exits_and_enters
     numbers[op.P_CHURN_CACHE_COUNT] = len(tables[op.P_CHURN_CACHES])
     numbers[op.P_EVENT_RING], numbers[op.P_ORDER_RING], numbers[op.P_DUES], numbers[op.P_MASK_WORDS] = places
     numbers[op.P_EVENT_RING_SIZE] = definitions.dedupe_events
@@ -195,12 +210,14 @@ def _assemble(
 
 
 def _collect_accumulators(definitions: tree.Definitions) -> list[Accumulator]:
-    """Every accumulator that some segment's condition needs, once each, in order of first appearance."""
+    """Every accumulator that some segment's condition or persona needs, once each, in order of first appearance."""
     found: dict[Accumulator, None] = {}
     for segment in definitions.segments:
         for part in evidence(segment):
             if isinstance(part, tree.Aggregate):
                 found.update(dict.fromkeys(needs(part, definitions)))
+    for part in aggregates(definitions.personas) if definitions.personas else ():
+        found.update(dict.fromkeys(needs(part, definitions)))
     return list(found)
 
 
@@ -242,8 +259,13 @@ def _reader_masks(definitions: tree.Definitions, values: ValueCompiler, touch: d
     masks = [[0] * words for _ in touch]
     for number, segment in enumerate(definitions.segments):
         for part in evidence(segment):
-            for key in values.infos[values.index(part)].history:
+            history = (PART,) if isinstance(part, tree.Persona) else values.infos[values.index(part)].history
+            for key in history:
                 masks[touch[key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
+    number = len(definitions.segments)
+    for aggregate in aggregates(definitions.personas) if definitions.personas else ():
+        for accumulator in needs(aggregate, definitions):
+            masks[touch[accumulator.key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
     return [word for mask in masks for word in mask]
 
 

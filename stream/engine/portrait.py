@@ -15,6 +15,7 @@ from stream.engine.changes import ChangeWriter, Value, readable
 from stream.engine.churn import crossing
 from stream.engine.evaluation import load
 from stream.engine.explanation import Facts, Native, Texts
+from stream.engine.persona_plan import PART, segment_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.standing import Standing, standings
@@ -54,11 +55,13 @@ class Portrait:
 class Portraitist:
     """Reads customers from the rows of one partition."""
 
-    def __init__(self, plan: Plan, profiles: Profiles, writer: ChangeWriter) -> None:
+    def __init__(self, plan: Plan, constants: Floats, profiles: Profiles, writer: ChangeWriter) -> None:
         self._plan = plan
+        self._constants = constants
         self._profiles = profiles
         self._writer = writer
         self._names = [segment.name for segment in plan.definitions.segments]
+        self._persona = plan.layout.by_key()[PART].at if plan.personas else None
         self._texts = [info.text for info in plan.values]
         self._canonical = Texts()
         self._numbers = {text: number for number, text in enumerate(self._texts)}
@@ -67,7 +70,7 @@ class Portraitist:
     def prepare(self) -> None:
         """Loads what is compiled, or compiles it."""
         self._values(self._plan.template, 0)
-        falls(self._plan.arrays.constants, 0, 0, 0, 0.0, 1.0, True)
+        falls(self._constants, 0, 0, 0, 0.0, 1.0, True)
 
     def portrait(self, customer: str, stream_ms: int) -> Portrait | None:
         """The customer, when all that is due by the stream clock has been fired; None for one who is not known."""
@@ -123,7 +126,7 @@ class Portraitist:
         return found
 
     def _falls_ms(self, row: Ints, probability: Aggregate, bound: float, strict: bool) -> int | None:
-        numbers, constants = self._plan.arrays
+        numbers, constants = self._plan.arrays.numbers, self._constants
         value = numbers[op.P_VALUES] + op.V_COLUMNS * self._numbers[self._canonical.of(probability)]
         place = int(numbers[value + op.V_A])
         days, first_ms, last_ms = row[place : place + 3].tolist()
@@ -135,11 +138,15 @@ class Portraitist:
 
     def _memberships(self, customer: str, row: Ints) -> dict[str, Membership]:
         states = row[self._plan.segments[:, op.S_STATE]].tolist()
-        return {
+        found = {
             name: Membership(state >> 1, self._writer.held_out(segment, customer))
             for segment, (name, state) in enumerate(zip(self._names, states, strict=True))
             if state >= 0 and state & 1 == 1
         }
+        if self._persona is not None and row[self._persona] != op.NONE:
+            number, since_ms = row[self._persona : self._persona + 2].tolist()
+            found[segment_of(number)] = Membership(since_ms, holdout=False)
+        return found
 
     def _values(self, row: Ints, at_ms: int) -> list[Value]:
         types, numbers = self._read(row, at_ms)
@@ -147,8 +154,8 @@ class Portraitist:
 
     def _read(self, row: Ints, at_ms: int) -> tuple[Ints, Floats]:
         """The types of all values (n,) and their numbers (n,)."""
-        arrays, out = self._plan.arrays, np.zeros((len(self._texts), 2), dtype=np.int64)
-        read(arrays.numbers, arrays.constants, row, at_ms, out)
+        out = np.zeros((len(self._texts), 2), dtype=np.int64)
+        read(self._plan.arrays.numbers, self._constants, row, at_ms, out)
         return out[:, 0].copy(), out[:, 1].copy().view(np.float64)
 
 

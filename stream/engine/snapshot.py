@@ -16,6 +16,7 @@ import numpy.typing as npt
 from stream.engine import opcodes as op
 from stream.engine.layout import Layout, copy_plan, reorder_ring
 from stream.engine.packing import pack, unpack
+from stream.engine.persona_plan import PART, segment_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles, are_members
 from stream.engine.text_index import numbered
@@ -307,7 +308,7 @@ def _name(customer: str | bytes | None) -> str:
 
 
 def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
-    """Members of segments that the new layout does not have, in the old file's order."""
+    """Members of segments that the new layout does not have, in the old file's order, then of its personas."""
     found = []
     kept = new.segments()
     for name, part in old.segments().items():
@@ -316,4 +317,9 @@ def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
         state = wire[:, part.at + _TIMER_WORDS - op.R_CLOCK]
         for i in np.flatnonzero(are_members(state)):
             found.append(Gone(int(rows[i]), name, int(state[i]) >> 1, part.holdout))
+    personas = old.by_key().get(PART)
+    if personas is not None and PART not in new.by_key():
+        at = personas.at + _TIMER_WORDS - op.R_CLOCK
+        for i in np.flatnonzero(wire[:, at] != op.NONE):
+            found.append(Gone(int(rows[i]), segment_of(int(wire[i, at])), int(wire[i, at + 1]), 0.0))
     return found

@@ -34,6 +34,7 @@ class TextPool:
         for text in literals:
             self.code(text)
         self._fixed = self._texts.end
+        self._held: Ints = np.zeros(0, dtype=np.int64)
         self.sweep_at = self.SWEEP_MIN
 
     def __len__(self) -> int:
@@ -66,6 +67,10 @@ class TextPool:
                     if test.passes(text):
                         self.bits[code, number >> 6] |= np.uint64(1 << (number & 63))
 
+    def hold(self, codes: Iterable[int]) -> None:
+        """Keeps these texts too, until others are to be held, although no row may hold them."""
+        self._held = np.array(list(codes), dtype=np.int64)
+
     def image(self) -> TextImage:
         """All of it, copied."""
         return self._texts.image()
@@ -85,8 +90,8 @@ class TextPool:
         return self._texts.texts(codes)
 
     def sweep(self, live: Ints) -> None:
-        """Forgets every text but those of the plan and those whose codes are in ``live`` (NONE is passed over)."""
-        dead = np.setdiff1d(self._texts.numbers(), live)
+        """Forgets every text but the plan's, those held and those whose codes are in ``live`` (NONE is passed over)."""
+        dead = np.setdiff1d(self._texts.numbers(), np.concatenate([live, self._held]))
         for text in self._texts.texts(dead[dead >= self._fixed]):
             self._texts.remove(text)
         self.sweep_at = max(self.SWEEP_MIN, 2 * len(self))

@@ -18,13 +18,14 @@ class WorkingMemory:
     """
 
     def __init__(self, plan: Plan, changes: int, pieces: int) -> None:
-        changes += len(plan.segments)
-        pieces += len(plan.evidence)
+        changes += int(plan.arrays.numbers[op.P_CHANGES_MOST])
+        pieces += int(plan.arrays.numbers[op.P_EVIDENCE_MOST])
         parts = {
             op.W_STACK: 3 * plan.stack_depth,
             op.W_HITS: plan.filter_count,
             op.W_BITS: plan.filter_depth,
             op.W_TOUCHED: int(plan.arrays.numbers[op.P_MASK_WORDS]),
+            op.W_VECTOR: op.VECTOR_COLUMNS * len(plan.personas.features) if plan.personas else 0,
             op.W_CHANGES: op.O_COLUMNS * changes,
             op.W_PIECES: 2 * pieces,
         }

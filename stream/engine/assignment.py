@@ -1,0 +1,163 @@
+"""The persona of one row at one instant: the nearest centre, kept until another is clearly nearer. Compiled.
+
+The model lies among the constants, at ``K_HEADER``. A vector has a value for each feature of the file: a number as it
+is, an instant as its age in days at the last border of a bucket; null is 0. Each is made a logarithm that keeps its
+sign, and distances are measured in the model's scales.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.compiled import as_float, as_word, inner, pasted
+from stream.engine import opcodes as op
+from stream.engine.evaluation import run, value_step
+from stream.engine.touched import is_touched, touch
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
+
+_DAY_MS = 86_400_000.0
+
+
+@inner
+def assign(
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    work: Ints,
+    row: Ints,
+    index: int,
+    event: int,
+    is_forced: bool,
+    now_ms: int,
+) -> tuple[bool, int]:
+    """Decides on the persona of a row at ``now_ms`` where something it depends on may have changed, or ``is_forced``.
+
+    Returns whether it is another one, and the next instant at which time alone may make it so.
+    """
+    p = plan[op.P_PERSONA]
+    if constants[op.K_HEADER + op.M_COUNT] == 0.0:
+        return False, op.FOREVER
+    own = row[plan[p + op.PE_DUE]]
+    if not is_forced and own > now_ms and not is_touched(work, plan[op.P_SEGMENT_COUNT]):
+        return False, own
+    place = plan[p + op.PE_STATE]
+    present, since = row[place], row[place + 1]
+    over = active_until(plan, p, row)
+    nearest, due = op.NONE, op.FOREVER
+    if now_ms < over:
+        due = min(over, write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms))
+        nearest = _decided(plan, constants, work, present)
+    elif present != op.NONE:
+        write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms)
+    row[plan[p + op.PE_DUE]] = due
+    if nearest == present:
+        return False, due
+    if present != op.NONE:
+        _write(plan, work, row, index, event, present, now_ms - since, now_ms)
+    if nearest != op.NONE:
+        _write(plan, work, row, index, event, nearest, op.NONE, now_ms)
+    row[place], row[place + 1] = nearest, now_ms
+    row[place + 2] = int(constants[op.K_HEADER + op.M_VERSION])
+    touch(plan, work, plan[p + op.PE_TOUCH])
+    return True, due
+
+
+@inner
+def active_until(plan: Ints, p: int, row: Ints) -> int:
+    """When the customer stops being active if no event comes; NONE for one who never was."""
+    seen = max(row[plan[p + op.PE_CLICK]], row[plan[p + op.PE_PURCHASE]], row[plan[p + op.PE_EMAIL]])
+    return op.NONE if seen == op.NONE else seen + plan[p + op.PE_WITHIN]
+
+
+@inner
+def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_event: bool, now_ms: int) -> int:
+    """Writes the vector at ``now_ms`` into the working memory; the next instant at which time may change it.
+
+    Four words a feature: the type and the value as conditions have them, the number of the vector, and its logarithm.
+    After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
+    """
+    p = plan[op.P_PERSONA]
+    features, width = plan[p + op.PE_FEATURES], plan[p + op.PE_WIDTH]
+    border = now_ms // width * width
+    due = op.FOREVER
+    for f in range(features):
+        at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
+        type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
+        x = 0.0
+        if type_ == op.T_NUMBER:
+            x = value
+            if plan[at + 2] != 0:
+                x = max(0.0, border - value) / _DAY_MS
+                due = min(due, border + width)
+        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
+        work[to] = type_
+        work[to + 1] = as_word(value)
+        work[to + 2] = as_word(x)
+        work[to + 3] = as_word(math.copysign(math.log1p(abs(x)), x))
+    steps = p + op.PE_HEADER + features * op.FEATURE_COLUMNS
+    for k in range(steps, steps + plan[p + op.PE_STEPS]):
+        if is_event:
+            bucket = plan[plan[op.P_VALUES] + plan[k] * op.V_COLUMNS + op.V_WIDTH]
+            due = min(due, (now_ms // bucket + 1) * bucket)
+        else:
+            due = min(due, value_step(plan, plan[k], row, now_ms))
+    return due
+
+
+@pasted
+def _decided(plan: Ints, constants: Floats, work: Ints, present: int) -> int:
+    """The number of the persona for the vector at hand: the nearest, unless the present one is nearly as near."""
+    p = plan[op.P_PERSONA]
+    features = plan[p + op.PE_FEATURES]
+    scales = op.K_HEADER + op.M_SCALES
+    nearest, least, of_present = op.NONE, math.inf, math.inf
+    at = scales + features
+    for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
+        total = 0.0
+        for f in range(features):
+            x = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 3])
+            apart = (x - constants[at + op.M_NAMING + f]) / constants[scales + f]
+            total += apart * apart
+        distance = math.sqrt(total)
+        number = int(constants[at])
+        if number == present:
+            of_present = distance
+        if distance < least:
+            nearest, least = number, distance
+        at += op.M_NAMING + features
+    if of_present < math.inf and not least < constants[plan[p + op.PE_KEPT]] * of_present:
+        return present
+    return nearest
+
+
+@inner
+def _write(plan: Ints, work: Ints, row: Ints, index: int, event: int, number: int, stay_ms: int, now_ms: int) -> None:
+    """Writes the entry into a persona, or the exit after ``stay_ms``, with the vector as its evidence."""
+    write_change(work, row, index, event, plan[op.P_SEGMENT_COUNT] + number, stay_ms, now_ms)
+    p = plan[op.P_PERSONA]
+    for f in range(plan[p + op.PE_FEATURES]):
+        at = work[op.W_PIECES] + 2 * work[op.W_PIECES_USED]
+        work[at] = work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f]
+        work[at + 1] = work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 1]
+        work[op.W_PIECES_USED] += 1
+
+
+@inner
+def write_change(work: Ints, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int) -> None:
+    """Writes a change without its evidence, and moves the customer's sequence on. ``stay_ms``: NONE for an entry."""
+    row[op.R_SEQUENCE] += 1
+    at = work[op.W_CHANGES] + op.O_COLUMNS * work[op.W_CHANGES_USED]
+    work[at + op.O_ROW] = index
+    work[at + op.O_EVENT] = event
+    work[at + op.O_SEGMENT] = s
+    work[at + op.O_AT] = now_ms
+    work[at + op.O_SEQUENCE] = row[op.R_SEQUENCE]
+    work[at + op.O_EVIDENCE] = work[op.W_PIECES_USED]
+    work[at + op.O_STAY] = stay_ms
+    work[op.W_CHANGES_USED] += 1

@@ -1,0 +1,68 @@
+"""A model of personas as the engine takes it: the centres that customers are assigned to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine import opcodes as op
+from stream.engine.persona_plan import PersonaPlan
+from stream.engine.texts import TextPool
+from stream.errors import ModelError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Centres:
+    """One version: of ``k`` personas over ``F`` features.
+
+    ``features`` are canonical texts in the file's order, ``numbers`` (k,) the personas' (p3 has 3), ``scales`` (F,) are
+    above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales.
+    """
+
+    version: int
+    features: tuple[str, ...]
+    numbers: tuple[int, ...]
+    scales: tuple[float, ...]
+    points: tuple[tuple[float, ...], ...]
+
+
+def check_fits(centres: Centres, plan: PersonaPlan | None) -> None:
+    """Raises ``ModelError`` for a model that is not of the definitions' features, or can't be used."""
+    name = f"model version {centres.version}"
+    if plan is None:
+        raise ModelError(f"{name} is for a file with `personas:`, which this one has not")
+    if centres.features != plan.features:
+        raise ModelError(
+            f"{name} is of the features [{', '.join(centres.features)}], the definitions have "
+            f"[{', '.join(plan.features)}]: train a model for these definitions"
+        )
+    count = len(plan.features)
+    sizes = {len(centres.scales), *(len(point) for point in centres.points)}
+    if sizes != {count} or not 0 < len(centres.numbers) == len(centres.points) <= op.PERSONAS_MOST:
+        raise ModelError(f"{name} has to have 1 to {op.PERSONAS_MOST} centres and a scale, of {count} numbers each")
+    if len(set(centres.numbers)) != len(centres.numbers) or min(centres.numbers) < 1:
+        raise ModelError(f"{name} has to give its personas numbers from 1 on, each another one")
+    if not (np.isfinite(centres.points).all() and np.isfinite(centres.scales).all() and min(centres.scales) > 0.0):
+        raise ModelError(f"{name} has a centre or scale that is no number, or a scale that is not above 0")
+
+
+def write_model(centres: Centres, aliases: Mapping[str, str], pool: TextPool, constants: Floats) -> None:
+    """Writes a model that fits into a partition's ``constants``; the names of its personas become texts of the pool."""
+    features = len(centres.features)
+    at = op.K_HEADER + op.M_SCALES
+    constants[op.K_HEADER + op.M_VERSION] = centres.version
+    constants[at : at + features] = centres.scales
+    at += features
+    codes = []
+    for number, point in zip(centres.numbers, centres.points, strict=True):
+        codes.append(pool.code(aliases.get(f"p{number}", f"p{number}")))
+        constants[at : at + op.M_NAMING] = number, codes[-1]
+        constants[at + op.M_NAMING : at + op.M_NAMING + features] = point
+        at += op.M_NAMING + features
+    constants[op.K_HEADER + op.M_COUNT] = len(codes)
+    pool.hold(codes)

@@ -1,0 +1,44 @@
+"""The features of many rows, for whoever learns from them. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.compiled import as_float, compiled
+from stream.engine import opcodes as op
+from stream.engine.assignment import active_until, write_vector
+from stream.engine.kernel import place_of
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
+
+
+@compiled
+def read_vectors(
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    work: Ints,
+    blocks: tuple[Ints, ...],
+    rows: Ints,
+    now_ms: int,
+    out: Floats,
+) -> None:
+    """Fills (rows, features) with each row's numbers at the later of ``now_ms`` and its clock.
+
+    Numbers are as they are, of instants it is the age in days; null is 0, and NaN is for who is not active.
+    """
+    p = plan[op.P_PERSONA]
+    for i in range(rows.shape[0]):
+        block, place = place_of(rows[i])
+        row = blocks[block][place]
+        at_ms = max(now_ms, row[op.R_CLOCK])
+        if at_ms < active_until(plan, p, row):
+            write_vector(plan, constants, pool, work, row, True, at_ms)
+            for f in range(out.shape[1]):
+                out[i, f] = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 2])
+        else:
+            for f in range(out.shape[1]):
+                out[i, f] = np.nan
