@@ -29,8 +29,8 @@ PERSONAS = "personas: {features: {clicks: count(click)}, k: 2, aliases: {p1: hun
 
 def segment(enter: str, **keys: object) -> Segment:
     lines = "".join(f"\n    {key}: {value}" for key, value in keys.items())
-    text = f"version: 1\n{FIELDS}{PERSONAS}segments:\n  earlier:\n    enter: 'true'\n  one:\n    enter: |\n      {enter}{lines}\n"
-    return load(text, "x").segments[1]
+    segments = f"segments:\n  earlier:\n    enter: 'true'\n  one:\n    enter: |\n      {enter}{lines}\n"
+    return load(f"version: 1\n{FIELDS}{PERSONAS}{segments}", "x").segments[1]
 
 
 def condition(enter: str) -> Expression:

@@ -33,7 +33,7 @@ def assert_problems(marked: str, *messages: str) -> None:
 
 
 def file_with(condition: str) -> str:
-    """A file in which ``condition`` is the ``enter`` of segment ``this``, with features, personas and segments to name."""
+    """A file in which ``condition`` is the ``enter`` of segment ``this``; it may name features, personas, segments."""
     return (
         "version: 1\n"
         "fields: {click: {paid: boolean}}\n"

@@ -106,7 +106,7 @@ ERRORS = [
     (section(features="‸{}"), f"`features` is empty: it needs {FEATURES}"),
     (section(features="‸[a]"), f"`features` is a mapping: {FEATURES}"),
     (
-        section(**{"features": "{" + ", ".join(f"f{n}: count(click) + {n}" for n in range(17)) + "}"}).replace(
+        section(features="{" + ", ".join(f"f{n}: count(click) + {n}" for n in range(17)) + "}").replace(
             "features", "‸features"
         ),
         "at most 16 features of personas, and these are 17",
