@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from stream.contract import COMMON_FIELDS, FIELDS, KINDS, UNREAD_FIELDS, FieldType, Kind
 from stream.errors import DefinitionsError
 from stream.language.features import check_features, mark_used
+from stream.language.persona_names import PersonaNames
+from stream.language.personas import PersonasCheck
 from stream.language.problems import Problem
 from stream.language.scope import Feature, Report, Scope
 from stream.language.segments import SegmentsCheck
@@ -17,7 +19,18 @@ from stream.language.values import Values
 from stream.language.words import FIELD_NAME, KEYWORDS
 from stream.language.yaml_mistakes import YamlError
 
-KEYS = ("version", "buckets", "dedupe", "churn", "lateness", "max_ahead", "fields", "features", "segments")
+KEYS = (
+    "version",
+    "buckets",
+    "dedupe",
+    "churn",
+    "lateness",
+    "max_ahead",
+    "fields",
+    "features",
+    "personas",
+    "segments",
+)
 _PARAMETERS = ("r", "alpha", "a", "b")
 SEGMENTS_EXAMPLE = "each segment's name, and under it `enter: CONDITION`"
 #: Far beyond what a shop has, and little enough that a slip (a generated file) is noticed here.
@@ -106,11 +119,21 @@ class _Check:
         declared = self._fields(*entries["fields"]) if "fields" in entries else {}
         features = self._features(*entries["features"]) if "features" in entries else {}
         segments = self._segments(*entries["segments"]) if "segments" in entries else {}
-        scope = Scope(self._report, declared, features, {name: place for place, name in enumerate(segments)})
+        personas = PersonasCheck.of(self._report, *entries["personas"]) if "personas" in entries else None
+        # Of a section that is no mapping or misspelled it is not said once more, where conditions use it.
+        unknown = None if entries.lacks("personas") else PersonaNames({}, is_complete=False)
+        scope = Scope(
+            self._report,
+            declared,
+            features,
+            {name: place for place, name in enumerate(segments)},
+            unknown if personas is None else personas.names,
+        )
         check_features(scope)
+        section = None if personas is None else personas.section(scope)
         checked = SegmentsCheck(scope, self._values)
         found = [checked.segment(place, key, node) for place, (key, node) in enumerate(segments.values())]
-        mark_used(features, checked.used_features)
+        mark_used(features, checked.used_features | (set() if personas is None else personas.used_features))
         for feature in features.values():
             if feature.value is not None and not feature.is_used:
                 self._report.warning(feature.key.at, f"feature `{feature.name}` is not used by any segment")
@@ -123,6 +146,7 @@ class _Check:
             lateness_ms=lateness,
             max_ahead_ms=3_600_000 if max_ahead is None else max_ahead,
             declared=declared,
+            personas=section,
         )
 
     def _version(self, key: Scalar, node: Node) -> None:

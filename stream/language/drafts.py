@@ -116,9 +116,11 @@ def _moved(node: Node, by: int) -> Node:
 
 
 def parts(definitions: Definitions) -> int:
-    """How many parts all conditions have, features written out: what evaluating them costs."""
+    """How many parts all conditions and features of personas have, written out: what evaluating them costs."""
     known: dict[int, int] = {}
-    return sum(_parts(one, known) for segment in definitions.segments for one in (segment.enter, segment.exit))
+    conditions = [one for segment in definitions.segments for one in (segment.enter, segment.exit)]
+    clustered = () if definitions.personas is None else definitions.personas.features
+    return sum(_parts(one, known) for one in (*conditions, *(expression for _, expression in clustered)))
 
 
 def _parts(node: Expression, known: dict[int, int]) -> int:

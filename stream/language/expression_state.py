@@ -20,9 +20,10 @@ from stream.language.scope import Scope
 from stream.language.source import Scalar
 from stream.language.suggest import did_you_mean
 from stream.language.syntax import Node, Quantity, Text, Truth
-from stream.language.tree import And, Compare, Exists, Expression, Literal, Or, Type
+from stream.language.tree import Aggregate, And, Compare, Exists, Expression, Function, Literal, Or, Persona, Type
 from stream.language.types import NAMES, ORDER, type_of
 
+_DISTINCT_LIMIT = 32
 #: Deeper nesting helps nobody, and everything after us walks the tree by recursion.
 MAX_DEPTH = 100
 #: Features within features could double an expression with each line.
@@ -85,6 +86,29 @@ class ExpressionState:
             self.error(node.at + node.negative, complaint(node.text))
             return None
         return Literal(-number if node.negative and number else number, Type.NUMBER)
+
+    def compared(self, subject: Expression, other: Expression, at: int) -> Expression | None:
+        """What ``subject`` is compared with: the id of a persona becomes its alias; of an unlikely action it warns.
+
+        Returns None when ``subject`` can never be that, which is reported.
+        """
+        if not isinstance(other, Literal):
+            return other
+        value = other.value
+        if isinstance(subject, Persona) and isinstance(value, str) and self.scope.personas is not None:
+            complaint = self.scope.personas.complaint(value)
+            if complaint is not None:
+                self.error(at, complaint)
+                return None
+            return Literal(self.scope.personas.text(value), Type.TEXT)
+        if not isinstance(subject, Aggregate):
+            return other
+        if subject.function is Function.DISTINCT and isinstance(value, float) and value > _DISTINCT_LIMIT:
+            self.error(at, f"`distinct` counts up to {_DISTINCT_LIMIT}, more is {_DISTINCT_LIMIT}: compare with less")
+            return None
+        if subject.field == "action" and isinstance(value, str):
+            self.warn_action(at, subject.kind, value)
+        return other
 
     def join(
         self,

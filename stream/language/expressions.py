@@ -28,13 +28,11 @@ from stream.language.syntax import (
 )
 from stream.language.tree import (
     After,
-    Aggregate,
     And,
     Before,
     Compare,
     Exists,
     Expression,
-    Function,
     In,
     Literal,
     Member,
@@ -57,7 +55,7 @@ from stream.language.types import (
 )
 from stream.language.words import FUNCTIONS, PERSONA
 
-_DISTINCT_LIMIT = 32
+_NO_PERSONAS = "`persona` needs `personas:` at the top of the file: by what customers are clustered, and into how many"
 _COMPARE = "compare it, as in {bound}"
 _NULLS = ("null", "none", "nil", "undefined", "missing")
 _NOWS = ("now", "today", "current_time")
@@ -143,6 +141,9 @@ class ExpressionCheck:
 
     def _name(self, node: Name, depth: int) -> Expression | None:
         if node.name == PERSONA:
+            if self._scope.personas is None:
+                self._state.error(node.at, _NO_PERSONAS)
+                return None
             return Persona()
         feature = self._scope.features.get(node.name)
         if feature is None:
@@ -297,27 +298,15 @@ class ExpressionCheck:
         if mismatch is not None:
             self._state.error(_place(node, mismatch), mismatch.message)
             return None
-        sides = ((left, right, node.right.at), (right, left, node.left.at))
-        if not all(self._compared_literal(subject, literal, at) for subject, literal, at in sides):
+        new_left = self._state.compared(right, left, node.left.at)
+        new_right = self._state.compared(left, right, node.right.at)
+        if new_left is None or new_right is None:
             return None
+        left, right = new_left, new_right
         comparison = Compare(node.op, left, right)
         if type_of(left) is not Type.BOOLEAN or type_of(right) is not Type.BOOLEAN:
             self._state.warn_verdict(node.at, comparison, verdict(comparison))
         return comparison
-
-    def _compared_literal(self, subject: Expression, literal: Expression, at: int) -> bool:
-        """Whether ``subject`` can reach the literal that it is compared with; of an unlikely action it warns."""
-        if not isinstance(subject, Aggregate) or not isinstance(literal, Literal):
-            return True
-        if subject.function is Function.DISTINCT and isinstance(literal.value, float):
-            if literal.value > _DISTINCT_LIMIT:
-                self._state.error(
-                    at, f"`distinct` counts up to {_DISTINCT_LIMIT}, more is {_DISTINCT_LIMIT}: compare with less"
-                )
-                return False
-        elif subject.field == "action" and isinstance(literal.value, str):
-            self._state.warn_action(at, subject.kind, literal.value)
-        return True
 
     def _text_match(self, node: Relation, depth: int) -> Expression | None:
         value = self._steady(node.left, depth + 1, _COMPARE)
@@ -377,7 +366,8 @@ class ExpressionCheck:
         if mismatch is not None:
             self._state.error(item.at, mismatch.message)
             return None
-        return literal if self._compared_literal(value, literal, item.at) else None
+        compared = self._state.compared(value, literal, item.at)
+        return compared if isinstance(compared, Literal) else None
 
 
 def _place(node: Arithmetic | Relation, mismatch: Mismatch) -> int:

@@ -71,12 +71,17 @@ def mark_used(features: Mapping[str, Feature], seeds: set[str]) -> None:
 
 
 def names(node: Node) -> Iterator[Name]:
-    """The bare words of an expression, but for those within ``where``; without recursion, so that no depth hurts."""
+    """The bare words of an expression, but for those within ``where``."""
+    return (part for part in nodes(node) if isinstance(part, Name))
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """The parts of an expression, but for those within ``where``; without recursion, so that no depth hurts."""
     waiting: list[Node] = [node]
     while waiting:
-        match waiting.pop():
-            case Name() as name:
-                yield name
+        part = waiting.pop()
+        yield part
+        match part:
             case Call(arguments=arguments):
                 waiting.extend(argument.value for argument in arguments)
             case Minus(operand=operand) | Negation(operand=operand):

@@ -21,6 +21,7 @@ from stream.language.tree import (
     Not,
     Or,
     Persona,
+    Personas,
     Segment,
     Since,
     TextMatch,
@@ -34,10 +35,10 @@ def meaning(definitions: Definitions) -> str:
     """Canonical JSON of all that changes results: keys sorted, no spaces; segments in the order of the file.
 
     What is for people (descriptions, owners, goals, tags, review dates, sizes) and features, which are resolved, are
-    not in it.
+    not in it; nor is how models of personas are made, whose results a model carries itself.
     """
     churn = definitions.churn
-    content = {
+    content: dict[str, object] = {
         "version": 1,
         "buckets": definitions.buckets,
         "dedupe": {"events": definitions.dedupe_events, "orders": definitions.dedupe_orders},
@@ -50,6 +51,8 @@ def meaning(definitions: Definitions) -> str:
         },
         "segments": [_segment(segment) for segment in definitions.segments],
     }
+    if definitions.personas is not None:
+        content["personas"] = _personas(definitions.personas)
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
@@ -64,6 +67,16 @@ def evidence(segment: Segment) -> tuple[Evidence, ...]:
     for condition in (segment.enter, segment.exit):
         found.update(dict.fromkeys(_leaves(condition)))
     return tuple(found)
+
+
+def _personas(personas: Personas) -> dict[str, object]:
+    """What decides a customer's persona once there is a model; how and when models are made is not part of it."""
+    return {
+        "features": [text(expression) for _, expression in personas.features],
+        "margin": personas.margin,
+        "active_within": personas.active_within_ms,
+        "aliases": dict(personas.aliases),
+    }
 
 
 def _segment(segment: Segment) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stream.contract import FIELDS, FieldType, Kind
+from stream.language.persona_names import PersonaNames
 from stream.language.problems import Problem, Severity
 from stream.language.source import Lines, Scalar
 from stream.language.syntax import Node
@@ -75,6 +76,7 @@ class Scope:
     declared: Mapping[Kind, Mapping[str, FieldType]]
     features: Mapping[str, Feature]
     segments: Mapping[str, int]  # name → its place in the order of the file
+    personas: PersonaNames | None = None  # None: the file clusters nobody
 
     def fields_of(self, kind: Kind) -> dict[str, FieldType]:
         return {**FIELDS[kind], **self.declared.get(kind, {})}

@@ -41,6 +41,9 @@ RESERVED = KEYWORDS | FUNCTIONS.keys() | KINDS.keys() | {PERSONA}
 #: Segments of this beginning are made by clustering.
 PERSONA_PREFIX = "persona_"
 
+#: The id of a persona, as ``persona`` has it where there is no alias.
+PERSONA_ID = re.compile(r"p[1-9][0-9]{0,8}")
+
 #: How segments and features are called.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 #: How a declared field is called: as the shop's own JSON has it.

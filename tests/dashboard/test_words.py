@@ -24,12 +24,13 @@ AT_MS = parse_instant(AT)
 BERLIN = ZoneInfo("Europe/Berlin")
 WHEN = When(AT_MS, BERLIN)
 FIELDS = "fields:\n  click: {gift: boolean, rating: number}\n"
+PERSONAS = "personas: {features: {clicks: count(click)}, k: 2, aliases: {p1: hunters}}\n"
 
 
 def segment(enter: str, **keys: object) -> Segment:
     lines = "".join(f"\n    {key}: {value}" for key, value in keys.items())
-    text = f"version: 1\n{FIELDS}segments:\n  earlier:\n    enter: 'true'\n  one:\n    enter: |\n      {enter}{lines}\n"
-    return load(text, "x").segments[1]
+    segments = f"segments:\n  earlier:\n    enter: 'true'\n  one:\n    enter: |\n      {enter}{lines}\n"
+    return load(f"version: 1\n{FIELDS}{PERSONAS}{segments}", "x").segments[1]
 
 
 def condition(enter: str) -> Expression:
@@ -190,7 +191,7 @@ VALUES: dict[str, list[tuple[object, str]]] = {
         (0.0001, "less than 1 % likely to buy within 90 days"),
     ],
     "trait('plan') == 'vip'": [("vip", "plan: “vip”"), (3, "plan: 3"), (False, "plan: no"), (None, "plan: not known")],
-    "persona == 'a'": [("a", "persona “a”"), (None, "no persona")],
+    "persona == 'p2'": [("p2", "persona “p2”"), (None, "no persona")],
 }
 
 

@@ -42,7 +42,7 @@ def problems_of(expression: str, key: str = "segments") -> list[tuple[int, str]]
     line, indent = text.count("\n"), 6
     if key == "features":
         new = f"features:\n  this_one: |\n    {expression}\n"
-        text = context().replace("features:\n", new)
+        text = context().replace("features:\n", new, 1)
         line, indent = text[: text.index(new) + len(new)].count("\n"), 4
     found = [problem for problem in check(text, "segments.yaml").problems if not problem.message.endswith(_UNUSED)]
     assert all(problem.line == line for problem in found), f"{expression}: elsewhere: {found}"

@@ -16,9 +16,9 @@ from stream import contract, errors
 from stream.contract import FIELDS, KINDS, KNOWN_ACTIONS, REQUIRED_FIELDS, TOPICS, UNREAD_FIELDS, Kind
 from stream.events.reasons import Code
 from stream.kafka.topics import Bound, all_topics
-from stream.language import checker, expression_state, scope, segments, source, types, words
+from stream.language import aliases, checker, expression_state, personas, scope, segments, source, types, words
 from stream.language.literals import write_duration
-from stream.language.tree import ChurnModel, Definitions, Function, Literal, Segment, Type
+from stream.language.tree import ChurnModel, Definitions, Function, Literal, Personas, Segment, Type
 from stream.replay.run import rejected_line
 from tests.docs.examples import context
 from tests.docs.pages import ROOT, blocks, code, codes, first_column, page, page_id, pages, rows_of, section
@@ -77,8 +77,36 @@ def test_every_key_of_a_segment_is_described() -> None:
     assert sorted(first_column(section("language", "## Segments").split("###")[0])) == sorted(segments._KEYS)
 
 
+def test_every_key_of_personas_is_described() -> None:
+    text = section("language", "## Personas")
+    rows = {code(row[0]): row for row in rows_of("language", "key") if f"| `{code(row[0])}` | {row[1]} |" in text}
+    assert sorted(rows) == sorted(personas.KEYS)
+    plain = Personas(features=(), k_min=2, k_max=2)
+    assert {key: row[2] for key, row in rows.items()} == {
+        "features": "an error",
+        "k": "an error",
+        "min_share": f"`{plain.min_share}`",
+        "margin": f"`{plain.margin}`",
+        "active_within": f"`{write_duration(plain.active_within_ms)}`",
+        "every": f"`{write_duration(plain.every_ms)}`",
+        "samples": f"`{plain.samples}`",
+        "aliases": "none",
+    }
+    limits = {
+        "features": f"{personas._MAX_FEATURES} expressions",
+        "k": f"{personas._K_LEAST} to {personas._K_MOST};",
+        "min_share": f"0 to {personas._MAX_MIN_SHARE}",
+        "margin": f"0 to {personas._MAX_MARGIN}",
+        "active_within": f"at least {personas._MIN_ACTIVE_WITHIN.replace('s', ' s')}",
+        "every": f"at least {personas._MIN_EVERY.replace('h', ' h')}",
+        "samples": f"to {personas._MAX_SAMPLES:,}",
+    }
+    for key, limit in limits.items():
+        assert limit in rows[key][1], key
+
+
 def test_every_key_is_in_the_large_example() -> None:
-    for key in (*checker.KEYS, *segments._KEYS, "events", "orders", "model", *checker._PARAMETERS):
+    for key in (*checker.KEYS, *segments._KEYS, *personas.KEYS, "events", "orders", "model", *checker._PARAMETERS):
         assert re.search(rf"\b{key}:", context()), key
 
 
@@ -129,6 +157,7 @@ def test_limits_of_the_language_are_as_shown() -> None:
     )
     for number in numbers:
         assert f" {number:,} " in text, number
+    assert f" {personas._MAX_FEATURES}; {personas._K_MOST}; {aliases._MAX_ALIASES:,} " in text
     assert "{0,63}" in words.NAME.pattern
     assert "{0,63}" in words.FIELD_NAME.pattern
     assert " 64 characters " in text

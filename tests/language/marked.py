@@ -33,11 +33,12 @@ def assert_problems(marked: str, *messages: str) -> None:
 
 
 def file_with(condition: str) -> str:
-    """A file in which ``condition`` is the ``enter`` of segment ``this``, with a feature and segments to name."""
+    """A file in which ``condition`` is the ``enter`` of segment ``this``; it may name features, personas, segments."""
     return (
         "version: 1\n"
         "fields: {click: {paid: boolean}}\n"
         "features:\n  orders: count(purchase)\n  pause: since(last(click))\n"
+        "personas: {features: {orders: orders}, k: 4, aliases: {p3: regulars, p12: hunters}}\n"
         "segments:\n"
         "  above:\n    enter: orders > 3 and pause > 1d\n"
         f"  this:\n    enter: |\n      {condition}\n"

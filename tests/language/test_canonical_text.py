@@ -44,6 +44,7 @@ def read_condition(condition: str) -> Expression:
     """The checked tree of a condition; it may use the feature ``orders`` and the segment ``above``."""
     content = {
         "version": 1,
+        "personas": {"features": {"clicks": "count(click)"}, "k": 2, "aliases": {"p3": "regulars"}},
         "fields": FIELDS,
         "features": {"orders": "count(purchase)", "both": "never(click) and never(email)"},
         "segments": {"above": {"enter": "never(purchase)"}, "this": {"enter": condition}},
@@ -92,8 +93,8 @@ CANONICAL = {
     "trait('x')/(2*1) == 1": 'trait("x") / (2 * 1) == 1',
     "trait('x')*2/1 == 1": 'trait("x") * 2 / 1 == 1',
     "not(count(click)>1)": "not count(click) > 1",
-    "not (count(click)>1 and persona=='a')": 'not (count(click) > 1 and persona == "a")',
-    "(not count(click)>1) and persona=='a'": 'not count(click) > 1 and persona == "a"',
+    "not (count(click)>1 and persona=='p4')": 'not (count(click) > 1 and persona == "p4")',
+    "(not count(click)>1) and persona=='p4'": 'not count(click) > 1 and persona == "p4"',
     "never(click) and (never(email) and trait('x'))": ('count(click) == 0 and count(email) == 0 and trait("x")'),
     "(never(click) or never(email)) and trait('x')": '(count(click) == 0 or count(email) == 0) and trait("x")',
     "never(click) or (never(email) and trait('x'))": 'count(click) == 0 or count(email) == 0 and trait("x")',
@@ -241,7 +242,9 @@ _duration_values = _brief(
         st.builds(Arithmetic, st.just("*"), _durations, _trait_values, st.just(Type.DURATION)),
     )
 )
-_text_values = st.one_of(_aggregates(Function.FIRST, "category", Type.TEXT), st.just(Persona()))
+_categories = _aggregates(Function.FIRST, "category", Type.TEXT)
+_text_values = st.one_of(_categories, st.just(Persona()))
+_persona_literals = st.builds(Literal, st.sampled_from(["p1", "p20", "regulars"]), st.just(Type.TEXT))
 _chances = st.one_of(
     _aggregates(Function.P_ALIVE, None, Type.NUMBER), _aggregates(Function.P_BUY, None, Type.NUMBER, horizon=True)
 )
@@ -251,7 +254,8 @@ _simple_conditions = _brief(
         st.builds(Compare, _comparison, _trait_values, st.one_of(_numbers, _text_literals, _booleans)),
         st.builds(Compare, _comparison, _duration_values, _duration_values),
         st.builds(Compare, _comparison, _instants, _instants),
-        st.builds(Compare, st.sampled_from(["==", "!="]), _text_values, _text_literals),
+        st.builds(Compare, st.sampled_from(["==", "!="]), _categories, _text_literals),
+        st.builds(Compare, st.sampled_from(["==", "!="]), st.just(Persona()), _persona_literals),
         st.builds(Compare, _order, st.builds(Since, _instants), _duration_values),
         st.builds(Compare, _order, _duration_values, st.builds(Since, _instants)),
         st.builds(Compare, _order, _chances, _number_values),

@@ -24,7 +24,7 @@ FILES = [
     ("‸version:\n" + SEGMENTS, "`version` is empty: write `version: 1`"),
     (VERSION + "‸version: 1\n" + SEGMENTS, "doubled key `version`: it stands in line 1 already"),
     (VERSION + "‸segmets: {}\n", "unknown key `segmets` at the top of the file (did you mean `segments`?)"),
-    (VERSION + "‸personas: {}\n" + SEGMENTS, "unknown key `personas` at the top of the file"),
+    (VERSION + "‸people: {}\n" + SEGMENTS, "unknown key `people` at the top of the file"),
     (VERSION + "‸segments:\n", f"`segments` is empty: it needs {SEGMENTS_ARE}"),
     (VERSION + "segments: ‸{}\n", f"`segments` is empty: it needs {SEGMENTS_ARE}"),
     (VERSION + "segments: ‸[a]\n", f"`segments` is a mapping: {SEGMENTS_ARE}"),

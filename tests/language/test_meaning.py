@@ -188,6 +188,7 @@ def test_evidence_is_in_order_of_first_appearance_without_repeats() -> None:
     content = {
         "version": 1,
         "features": {"orders": "count(purchase)"},
+        "personas": {"features": {"carted": 'count(click where action == "add_to_cart")'}, "k": 2},
         "segments": {
             "a": {
                 "enter": 'since(last(click)) > gap(click) + 1d and trait("x") in [1] or persona contains "y"'

@@ -20,6 +20,7 @@ PIECES = [
     *(" and ", " or ", " not ", " in ", " where ", " exists", " contains ", " after ", "true", "false", "null"),
     *("count(", "sum(", "last(", "since(", "never(click)", "p_buy(", "trait(", "member(", "persona", "exists("),
     *("click", "purchase.total", "price", "action", "enter", "exit", "for", "segments", "features", "orders"),
+    *("personas", "aliases", "k", "min", "max", "p1", "p03", "regulars", "active_within", "min_share"),
     *("7d", "1.5h", "30x", "5", "-1", "1e999", "99999999999999999999", "&a ", "*a", "!!str ", "<<: ", "|", ">-"),
 ]
 
@@ -48,6 +49,35 @@ def test_changed_file_never_raises_anything_else(changes: list[tuple[int, int, s
     for start, length, piece in changes:
         text = text[:start] + piece + text[start + length :]
     _loads_or_says_why(text)
+
+
+PERSONAS = """personas:
+  features: {orders: "count(purchase, 30d)", recency: last(purchase), mean: avg(purchase.total) / 2}
+  k: {min: 4, max: 9}
+  min_share: 0.02
+  margin: 0.1
+  active_within: 90d
+  every: 1d
+  samples: 20000
+  aliases: {p3: regulars, p12: hunters}
+segments:
+  a: {enter: 'persona in ["p3", "hunters"] and persona != "p1"'}
+"""
+
+
+@examples(150)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(PERSONAS)), st.integers(0, 12), st.sampled_from(PIECES) | st.text(max_size=3)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_changed_section_of_personas_never_raises_anything_else(changes: list[tuple[int, int, str]]) -> None:
+    text = PERSONAS
+    for start, length, piece in changes:
+        text = text[:start] + piece + text[start + length :]
+    _loads_or_says_why("version: 1\n" + text)
 
 
 @examples(100)
