@@ -54,7 +54,11 @@ def rivals(k: int) -> dict[str, Callable[[], Any]]:
             n_macro_clusters=k, max_micro_clusters=100, time_gap=1_000, time_window=10_000, seed=0, halflife=0.5
         ),
         "River DBSTREAM": lambda: cluster.DBSTREAM(
-            clustering_threshold=0.6, fading_factor=0.001, cleanup_interval=100, intersection_factor=0.3, minimum_weight=3
+            clustering_threshold=0.6,
+            fading_factor=0.001,
+            cleanup_interval=100,
+            intersection_factor=0.3,
+            minimum_weight=3,
         ),
         "River DenStream": lambda: cluster.DenStream(
             decaying_factor=0.001, beta=0.5, mu=5, epsilon=0.5, n_samples_init=1_000

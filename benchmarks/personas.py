@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from benchmarks.clusterers import Found, Labels, river, rivals, scaled_by, scikit_learn, trained
+from benchmarks.clusterers import Found, Labels, rivals, river, scaled_by, scikit_learn, trained
 from benchmarks.report import ROOT, commit, each, head, show
 from stream.personas.model import NOBODY, Floats
 
@@ -66,7 +66,9 @@ def drawn(vectors: Floats, n: int, seed: int) -> Floats:
 
 def inertia(scaled: Floats, labels: Labels) -> float:
     """Within clusters, each around its own mean."""
-    return float(sum(((scaled[labels == one] - scaled[labels == one].mean(axis=0)) ** 2).sum() for one in set(labels.tolist())))
+    return float(
+        sum(((scaled[labels == one] - scaled[labels == one].mean(axis=0)) ** 2).sum() for one in set(labels.tolist()))
+    )
 
 
 def one_seed(seed: int) -> None:
@@ -76,7 +78,11 @@ def one_seed(seed: int) -> None:
     assert trainer.last is not None
     ours = trainer.last.nearest(vectors)
     theirs = scikit_learn(scaled_by(trainer, vectors), 6).labels_
-    figures = {"ours": adjusted_rand_score(truth, ours), "theirs": adjusted_rand_score(truth, theirs), "labels": ours.tolist()}
+    figures = {
+        "ours": adjusted_rand_score(truth, ours),
+        "theirs": adjusted_rand_score(truth, theirs),
+        "labels": ours.tolist(),
+    }
     sys.stdout.write(json.dumps(figures))
 
 

@@ -20,6 +20,7 @@ from stream.errors import (
     DemoTopicsError,
     GroupInUseError,
     InputError,
+    ModelError,
     PartEndedError,
     PortInUseError,
     RedisSettingError,
@@ -50,6 +51,7 @@ COMMANDS = {
     "reset": ("reset:reset", "Start anew from the topics' beginning."),
     "config": ("config:config", "Print the settings of all commands, and where each comes from."),
     "demo": ("demo:demo", "See it live: all parts on this machine, with a simulated shop."),
+    "personas": ("personas:personas", "Cluster customers: learn models of personas from files of events."),
     "simulate": ("simulate:simulate", "Make believable shop traffic, to try segments with."),
 }
 
@@ -64,6 +66,7 @@ EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 #: How the errors end a command that say all there is to say.
 _EXIT_CODES: dict[type[SegstreamError], int] = {
     InputError: EXIT_USAGE,
+    ModelError: EXIT_CONFIG,
     SortSpaceError: EXIT_USAGE,
     BrokerStartError: EXIT_CONFIG,
     DemoTopicsError: EXIT_CONFIG,

@@ -29,10 +29,6 @@ class SnapshotError(SegstreamError):
     """A snapshot can't be read: a row is cut off or damaged, or its layout is missing."""
 
 
-class ModelError(SegstreamError):
-    """A model of personas is damaged, or is not one of these definitions' features."""
-
-
 class InputError(SegstreamError):
     """A file of events can't be opened or read to its end."""
 
@@ -115,7 +111,7 @@ class SinkStateError(SegstreamError):
 
 
 class ModelError(SegstreamError):
-    """A model of personas can't be read, or it does not hold together."""
+    """A model of personas can't be read, does not hold together, or is not of these definitions' features."""
 
 
 class SamplesError(SegstreamError):

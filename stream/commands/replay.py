@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli import EXIT_CONFIG
+from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.definitions import checked_file, definitions_argument
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.parameter_types import Instant
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
+    from stream.replay.versions import Recorded
 
 #: Kernels that are in their cache are there much sooner, so after this long it is being compiled.
 NOTICE_AFTER_S = 1.5
@@ -48,8 +49,21 @@ NOTICE_AFTER_S = 1.5
     help="Where lines that are no valid events go, with their places and the reasons.",
     show_envvar=True,
 )
+@click.option(
+    "--personas",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="The models of personas as they were published, one JSON object a line: each is applied when it took effect.",
+    show_envvar=True,
+)
 def replay(
-    *, definitions: Path, events: tuple[str, ...], output: str, until: int | None, sort: bool, rejected: str | None
+    *,
+    definitions: Path,
+    events: tuple[str, ...],
+    output: str,
+    until: int | None,
+    sort: bool,
+    rejected: str | None,
+    personas: Path | None,
 ) -> None:
     """Replay files of events and print who entered and left which segment, when and why.
 
@@ -71,11 +85,12 @@ def replay(
     check_apart({"--output": output, "--rejected": rejected}, [str(definitions), *events])
     if events.count(STANDARD) > 1:
         raise click.UsageError("standard input (-) can be read only once")
-    plan = _plan(definitions, events)
+    plan = plan_of(definitions, events)
+    versions = recorded(personas, plan) if personas is not None else None
     with contextlib.ExitStack() as stack:
         changes = stack.enter_context(Output(output))
         bad = stack.enter_context(Output(rejected)) if rejected else None
-        _prepare(plan)
+        prepare_aloud(plan)
         if STANDARD in events and sys.stdin is not None and sys.stdin.isatty():
             click.echo("segstream: reading events from the terminal; Ctrl-D ends them", err=True)
         # Where lines scroll through the same terminal a bar would only disturb them.
@@ -87,11 +102,11 @@ def replay(
             bytes_read=bar.bytes_read if bar else None,
             bytes_sorted=bar.bytes_sorted if bar else None,
         )
-        summary = run(plan, events, outlets, until_ms=until, sort=sort)
+        summary = run(plan, events, outlets, until_ms=until, sort=sort, versions=versions)
     closing_table(summary, plan.definitions, until_ms=until, sort=sort, reported=rejected is not None)
 
 
-def _plan(definitions: Path, events: Sequence[str]) -> Plan:
+def plan_of(definitions: Path, events: Sequence[str]) -> Plan:
     """The plan of a definitions file; prints its problems, and ends the command where one is an error."""
     from stream.engine.plan import compile_plan
 
@@ -105,7 +120,7 @@ def _plan(definitions: Path, events: Sequence[str]) -> Plan:
     return compile_plan(checked.definitions)
 
 
-def _prepare(plan: Plan) -> None:
+def prepare_aloud(plan: Plan) -> None:
     """Loads the compiled kernel. Says so when that takes long, which means that it is being compiled."""
     from stream.preparation import prepare
 
@@ -121,3 +136,26 @@ def _prepare(plan: Plan) -> None:
         prepare(plan)
     finally:
         notice.cancel()
+
+
+def recorded(path: Path, plan: Plan) -> Recorded:
+    """The models in a file, each of which fits the definitions; ends the command where one does not."""
+    from stream.engine.centres import check_fits
+    from stream.errors import ModelError
+    from stream.personas.assigning import centres_of
+    from stream.personas.model import decode
+    from stream.replay.versions import Recorded
+
+    models = []
+    with click.open_file(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            try:
+                models.append(decode(line))
+                check_fits(centres_of(models[-1]), plan.personas)
+            except ModelError as error:
+                raise Failure(f"{path}, line {number}: {error}", EXIT_CONFIG) from error
+    if not models:
+        raise Failure(f"{path}: there is no model in it; `segstream personas train` makes some", EXIT_CONFIG)
+    return Recorded(models)

@@ -2,7 +2,7 @@
 
 The model lies among the constants, at ``K_HEADER``. A vector has a value for each feature of the file: a number as it
 is, an instant as its age in days at the last border of a bucket; null is 0. Each is made a logarithm that keeps its
-sign, and distances are measured in the model's scales.
+sign, and divided by the model's scale, as its centres have been.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stream.compiled import as_float, as_word, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.evaluation import run, value_step
+from stream.engine.evaluation import load, run, value_step
 from stream.engine.touched import is_touched, touch
 
 Ints = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ def active_until(plan: Ints, p: int, row: Ints) -> int:
 def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_event: bool, now_ms: int) -> int:
     """Writes the vector at ``now_ms`` into the working memory; the next instant at which time may change it.
 
-    Four words a feature: the type and the value as conditions have them, the number of the vector, and its logarithm.
+    Four words a feature: the type and the value as conditions have them, the number of the vector, and its logarithm, scaled.
     After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
     """
     p = plan[op.P_PERSONA]
@@ -88,7 +88,10 @@ def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: In
     due = op.FOREVER
     for f in range(features):
         at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
-        type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
+        if plan[at + 3] != op.NONE:
+            type_, value = load(plan, constants, plan[at + 3], row, now_ms)
+        else:
+            type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
         x = 0.0
         if type_ == op.T_NUMBER:
             x = value
@@ -99,7 +102,8 @@ def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: In
         work[to] = type_
         work[to + 1] = as_word(value)
         work[to + 2] = as_word(x)
-        work[to + 3] = as_word(math.copysign(math.log1p(abs(x)), x))
+        scale = constants[op.K_HEADER + op.M_SCALES + f]
+        work[to + 3] = as_word(math.copysign(math.log1p(abs(x)), x) / scale)
     steps = p + op.PE_HEADER + features * op.FEATURE_COLUMNS
     for k in range(steps, steps + plan[p + op.PE_STEPS]):
         if is_event:
@@ -115,23 +119,22 @@ def _decided(plan: Ints, constants: Floats, work: Ints, present: int) -> int:
     """The number of the persona for the vector at hand: the nearest, unless the present one is nearly as near."""
     p = plan[op.P_PERSONA]
     features = plan[p + op.PE_FEATURES]
-    scales = op.K_HEADER + op.M_SCALES
     nearest, least, of_present = op.NONE, math.inf, math.inf
-    at = scales + features
+    at = op.K_HEADER + op.M_SCALES + features
     for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
         total = 0.0
         for f in range(features):
             x = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 3])
-            apart = (x - constants[at + op.M_NAMING + f]) / constants[scales + f]
+            apart = x - constants[at + op.M_NAMING + f]
             total += apart * apart
-        distance = math.sqrt(total)
         number = int(constants[at])
         if number == present:
-            of_present = distance
-        if distance < least:
-            nearest, least = number, distance
+            of_present = total
+        if total < least:
+            nearest, least = number, total
         at += op.M_NAMING + features
-    if of_present < math.inf and not least < constants[plan[p + op.PE_KEPT]] * of_present:
+    kept = constants[plan[p + op.PE_KEPT]] * math.sqrt(of_present)
+    if of_present < math.inf and not math.sqrt(least) < kept:
         return present
     return nearest
 

@@ -62,7 +62,7 @@ def write_model(centres: Centres, aliases: Mapping[str, str], pool: TextPool, co
     for number, point in zip(centres.numbers, centres.points, strict=True):
         codes.append(pool.code(aliases.get(f"p{number}", f"p{number}")))
         constants[at : at + op.M_NAMING] = number, codes[-1]
-        constants[at + op.M_NAMING : at + op.M_NAMING + features] = point
+        constants[at + op.M_NAMING : at + op.M_NAMING + features] = np.array(point) / centres.scales
         at += op.M_NAMING + features
     constants[op.K_HEADER + op.M_COUNT] = len(codes)
     pool.hold(codes)

@@ -49,7 +49,7 @@ K_HEADER: Final = 5
 # --- ... then, where the file has personas, their model: its places after K_HEADER ------------------------------------
 M_COUNT: Final = 0  # of personas; 0: there is no model yet
 M_VERSION: Final = 1
-M_SCALES: Final = 2  # of each feature; then of each persona: its number, the code of its name, its centre
+M_SCALES: Final = 2  # of each feature; then of each persona: its number, the code of its name, its centre, scaled
 M_NAMING: Final = 2  # doubles before a centre
 PERSONAS_MOST: Final = 50
 
@@ -190,7 +190,7 @@ PE_TOUCH: Final = 8  # its number in P_READERS; as a reader itself it is the one
 PE_FEATURES: Final = 9  # how many
 PE_STEPS: Final = 10  # how many windowed values
 PE_HEADER: Final = 11
-FEATURE_COLUMNS: Final = 3  # first and last-plus-one instruction; 1 for an instant
+FEATURE_COLUMNS: Final = 4  # first and last-plus-one instruction; 1 for an instant; the value where it is nothing else
 PERSONA_WORDS: Final = 3
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
@@ -230,4 +230,4 @@ W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
 W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
 W_VECTOR: Final = 10  # of a customer: VECTOR_COLUMNS words a feature
 W_HEADER: Final = 11
-VECTOR_COLUMNS: Final = 4  # type and value as conditions have them, the number in the vector, its logarithm
+VECTOR_COLUMNS: Final = 4  # type and value as conditions have them, the number in the vector, its scaled logarithm

@@ -164,8 +164,8 @@ class Partition:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield self._step(kernel.MODEL, rows[start : start + _ROWS_AT_ONCE], _NOBODY, at_ms)
 
-    def vectors(self, rows: Ints) -> Floats:
-        """The features of ``rows`` at the later of the stream clock and each one's clock; NaN for who is not active.
+    def vectors(self, rows: Ints, now_ms: int) -> Floats:
+        """The features of ``rows`` at the later of ``now_ms`` and each one's clock; NaN for who is not active.
 
         (rows, features) float64: numbers as they are, of instants it is the age in days; null is 0.
         """
@@ -173,7 +173,7 @@ class Partition:
         out = np.empty((len(rows), len(self.plan.personas.features)))
         numbers, words = self.plan.arrays.numbers, self._work.words
         bits, blocks = self.profiles.texts.bits, self.profiles.blocks
-        read_vectors(numbers, self._constants, bits, words, blocks, rows, self.stream_ms, out)
+        read_vectors(numbers, self._constants, bits, words, blocks, rows, now_ms, out)
         return out
 
     def personas(self) -> dict[int, int]:

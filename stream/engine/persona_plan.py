@@ -78,7 +78,14 @@ def persona_table(
     personas = definitions.personas
     assert personas is not None, "there are personas"
     values = conditions.values
-    features = [(*conditions.value(node), int(_is_instant(node))) for _, node in personas.features]
+    features = [
+        (
+            *conditions.value(node),
+            int(_is_instant(node)),
+            values.index(node) if isinstance(node, Aggregate) else op.NONE,
+        )
+        for _, node in personas.features
+    ]
     windowed = [node for node in aggregates(personas) if node.window_ms is not None]
     steps = [values.index(node) for node in windowed]
     return [

@@ -137,6 +137,12 @@ class Profiles:
         """The rows in use."""
         return self._customers.numbers()
 
+    def rows_by_hash(self) -> Ints:
+        """The rows in use by the hash64 of their customers' ids: an order that has nothing to do with how they came."""
+        rows = self._customers.numbers()
+        by_hash: Ints = rows[np.argsort(self._customers.hashes(rows), kind="stable")]
+        return by_hash
+
     def gather(self, rows: Ints) -> Ints:
         """Copies of ``rows``: (n, words)."""
         out = np.empty((len(rows), len(self.plan.template)), dtype=np.int64)

@@ -178,6 +178,10 @@ class TextIndex:
         assert MISSING not in spans, "a number that no text has"
         return present_texts(self._arena, spans)
 
+    def hashes(self, numbers: Ints) -> Hashes:
+        """The hash64 of texts (0 becomes 1) by their numbers."""
+        return self._hashes[numbers].view(np.uint64)
+
     def encoded(self, numbers: Ints) -> Bytestrings:
         """The texts of numbers in use, in UTF-8; nothing is copied."""
         spans = self._spans[numbers]

@@ -211,8 +211,10 @@ class Trainer:
             return _Draft(centres, [None] * len(centres), found, float(len(recent)))
         who = matched(self._known.centres / scales, centres)
         counted = float(len(recent))
-        if sorted(index for index in who if index is not None) == list(range(len(self._known.personas))) == sorted(
-            range(len(centres))
+        if (
+            sorted(index for index in who if index is not None)
+            == list(range(len(self._known.personas)))
+            == sorted(range(len(centres)))
         ):
             past = max(0.0, min(self._known.training.counted, _SHARES_ON - counted))
             old = np.array([self._known.personas[index].share for index in who if index is not None])

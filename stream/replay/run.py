@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from stream.engine.changes import Changes
 from stream.engine.partition import Clock, Partition
 from stream.engine.plan import Plan
@@ -15,6 +17,7 @@ from stream.events.decoder import Decoder
 from stream.replay.lines import Lines, is_blank, read_lines
 from stream.replay.sorting import Sorter, up_to
 from stream.replay.summary import SegmentSummary, Summary
+from stream.replay.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,19 @@ class Outlets:
 
 
 def replay(
-    plan: Plan, sources: Sequence[str], outlets: Outlets, *, until_ms: int | None = None, sort: bool = False
+    plan: Plan,
+    sources: Sequence[str],
+    outlets: Outlets,
+    *,
+    until_ms: int | None = None,
+    sort: bool = False,
+    versions: Versions | None = None,
 ) -> Summary:
     """Applies the events of ``sources`` in order (or sorted), then moves the stream clock to the end.
 
-    The end is ``until_ms``, or the largest timestamp of the valid events. Raises ``InputError`` for a source that can't
-    be read. Memory grows with the customers, not with the events.
+    The end is ``until_ms``, or the largest timestamp of the valid events. ``versions``: where models of personas come
+    from; each is applied before the first event of its instant or later. Raises ``InputError`` for a source that can't
+    be read, ``ModelError`` for a model of other definitions. Memory grows with the customers, not with the events.
     """
     partition = Partition(plan, Clock.HELD)
     decoder = Decoder(plan.wanted)
@@ -51,16 +61,47 @@ def replay(
     batches = _events(decoder, sources, outlets, summary, until_ms)
     if sort:
         batches = _sorted(decoder, batches, outlets)
-    for events, _ in batches:
-        applied = partition.apply(events)
-        summary.count_events(events, applied.status)
-        emit(applied.changes)
-    for changes in partition.advance_in_groups(partition.latest_ms if until_ms is None else until_ms):
+
+    def take_versions(to_ms: int) -> None:
+        while versions is not None and versions.next_ms is not None and versions.next_ms <= to_ms:
+            for changes in versions.take(partition):
+                emit(changes)
+
+    for batch, _ in batches:
+        for events in _between(batch, versions):
+            take_versions(int(events.time_ms[0]))
+            applied = partition.apply(events)
+            summary.count_events(events, applied.status)
+            emit(applied.changes)
+    end_ms = partition.latest_ms if until_ms is None else until_ms
+    take_versions(end_ms)
+    for changes in partition.advance_in_groups(end_ms):
         emit(changes)
     summary.customers = len(partition.profiles)
+    summary.personas = partition.personas()
     for segment, members in zip(summary.segments, partition.members().values(), strict=True):
         segment.members = members
     return summary
+
+
+def _between(batch: Columns, versions: Versions | None) -> Iterator[Columns]:
+    """The batch cut before each event at whose time the next version is due."""
+    if versions is None or not len(batch):
+        if len(batch):
+            yield batch
+        return
+    if versions.next_ms is None:
+        versions.begin(int(batch.time_ms[0]))
+    latest = np.maximum.accumulate(batch.time_ms)
+    start = 0
+    while start < len(batch):
+        end = len(batch)
+        if versions.next_ms is not None:
+            end = int(np.searchsorted(latest, versions.next_ms))
+            # Where it is due at once, it is taken before what comes until the one after it.
+            end = max(end, start + 1)
+        yield batch.select(np.arange(start, end))
+        start = end
 
 
 def _events(

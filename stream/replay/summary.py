@@ -72,6 +72,7 @@ class Summary:
     late: int = 0
     after_until: int = 0  # valid, but later than --until
     customers: int = 0
+    personas: dict[int, int] = field(default_factory=dict)  # customers of each, by its number
     first_ms: int | None = None  # the earliest timestamp of the events counted
     last_ms: int | None = None
     rejected: dict[str, Rejected] = field(default_factory=dict)  # by the code of the reason

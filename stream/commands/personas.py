@@ -1,0 +1,108 @@
+"""``segstream personas``: models of personas, made from files of events."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.cli import EXIT_CONFIG, EXIT_FOUND, Failure
+from stream.commands.definitions import definitions_argument
+from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
+from stream.commands.replay import plan_of, prepare_aloud
+
+if TYPE_CHECKING:
+    from stream.engine.changes import Changes
+    from stream.personas.model import Model
+    from stream.personas.training import Publication
+
+
+@click.group()
+def personas() -> None:
+    """Cluster customers into personas: learn models, and see what sets each persona apart."""
+
+
+@personas.command()
+@definitions_argument
+@click.argument("events", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--output",
+    type=OUTPUT_FILE,
+    default=STANDARD,
+    show_default=True,
+    help="Where the models go, one JSON object a line, for `segstream replay --personas`; - is standard output.",
+    show_envvar=True,
+)
+@click.option("--sort", is_flag=True, help="Sort the events by time first (in runs on disk).", show_envvar=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Another one finds the first centres from other samples.",
+    show_envvar=True,
+)
+def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool, seed: int) -> None:
+    """Learn personas from files of events, as a trainer beside running workers would have.
+
+    DEFINITIONS has the `personas:`; EVENTS are JSON lines, in the order of their time (or --sort). Time is that of the
+    events: a model for each `every`. A table of the last one goes to standard error. Exit 0, 1 where no model came out,
+    64 for bad definitions.
+
+    \b
+    Example:
+      segstream personas train segments.yaml events.jsonl --output models.jsonl
+      segstream replay segments.yaml events.jsonl --personas models.jsonl --output changes.jsonl
+    """  # noqa: D301 (click knows that character)
+    from stream.personas.model import encode
+    from stream.replay.run import Outlets, replay
+    from stream.replay.screen import progress_bar
+    from stream.replay.versions import Training
+
+    check_apart({"--output": output}, [str(definitions), *events])
+    plan = plan_of(definitions, events)
+    section = plan.definitions.personas
+    if section is None or plan.personas is None:
+        raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
+    published: list[Publication] = []
+    with contextlib.ExitStack() as stack:
+        models = stack.enter_context(Output(output))
+        prepare_aloud(plan)
+        bar = stack.enter_context(progress_bar(events, sort=sort, doing="training"))
+
+        def publish(publication: Publication) -> None:
+            published.append(publication)
+            if publication.model is not None:
+                models.write(encode(publication.model) + b"\n")
+
+        outlets = Outlets(
+            changes=_nothing,
+            bytes_read=bar.bytes_read if bar else None,
+            bytes_sorted=bar.bytes_sorted if bar else None,
+        )
+        training = Training(section, plan.personas.features, seed, publish)
+        replay(plan, events, outlets, sort=sort, versions=training)
+    last = next((one.model for one in reversed(published) if one.model is not None), None)
+    if last is None:
+        why = published[-1].reason if published else "the events end before the first version is due"
+        raise Failure(f"no model came out: {why}", EXIT_FOUND)
+    _show(last, published)
+
+
+def _nothing(_: Changes) -> None:
+    """Training wants no changes."""
+
+
+def _show(last: Model, published: list[Publication]) -> None:
+    """The last model, and what became of the others, on standard error."""
+    made = sum(one.model is not None for one in published)
+    births = sum(type(event).__name__ == "Birth" for one in published for event in one.events)
+    deaths = sum(type(event).__name__ == "Death" for one in published for event in one.events)
+    click.echo(
+        f"version {last.version} of {last.effective_at}; {made} published, {len(published) - made} not", err=True
+    )
+    click.echo(f"{births} births, {deaths} deaths; mean distance {last.quality.distance:.3f}", err=True)
+    for persona in last.personas:
+        click.echo(f"  p{persona.number:<4} {persona.share:>6.1%}  {persona.label}", err=True)

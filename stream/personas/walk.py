@@ -1,0 +1,37 @@
+"""A walk over a partition's customers by the hash of their ids, round after round: all are met equally often."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.engine.partition import Partition
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Walk:
+    """Goes on where it stopped. Who comes in the midst of a round is met in the next."""
+
+    def __init__(self) -> None:
+        self._round: Ints = np.zeros(0, dtype=np.int64)
+        self._place = 0
+
+    def sample(self, partition: Partition, count: int, now_ms: int) -> Floats:
+        """The vectors of the next active customers at ``now_ms``: up to ``count`` of them, fewer at a round's end.
+
+        (n, features), see `Partition.vectors`.
+        """
+        if self._place >= len(self._round):
+            self._round = partition.profiles.rows_by_hash()
+            self._place = 0
+        found: list[Floats] = []
+        missing = count
+        while missing > 0 and self._place < len(self._round):
+            rows = self._round[self._place : self._place + missing]
+            self._place += len(rows)
+            vectors = partition.vectors(rows, now_ms)
+            found.append(vectors[~np.isnan(vectors).any(axis=1)])
+            missing -= len(found[-1])
+        return np.concatenate(found) if found else partition.vectors(self._round[:0], now_ms)
