@@ -28,7 +28,14 @@ Where the page is silent, this is what was chosen (all about changing the defini
 * An aggregate that keeps values of a field (``distinct``, ``first``, ``last``) which the new file declares with another
   type starts empty and is without history.
 * The duplicate memory holds what the old file let it hold; a larger one fills up from there.
-* ``persona`` is null (no model here) and shows in the evidence as ``persona``.
+* ``persona`` without a section ``personas`` is null, and shows in the evidence as ``persona``.
+* A model is applied at its instant before the first event, in the order given, whose timestamp is not before it
+  (skipped duplicates are such events, those after the end of a replay are not); of several due at once the first of the
+  list comes first. Like the pass of a redefinition it moves a customer's clock only where it changed something; what
+  lies before it has been decided under the model before it, until the next event is applied.
+* A feature that is not finite, or an instant before 1970 or after 9999, is null in the vector and in the evidence.
+* A model goes on under new definitions that have the same features of personas, with history. Otherwise it is dropped:
+  each persona is left as a segment that is gone is, but before those. What was activity stays activity.
 * ``and``/``or`` inside ``where`` are printed flat: ``a and (b and c)`` is ``a and b and c``; ``exists(f)`` is printed
   as ``f exists``.
 * A trait that is text of more than 4,096 characters, a number beyond a double, an array or an object is not carried.
@@ -254,6 +261,16 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
+def is_instant(node: Node) -> bool:
+    """Whether the value of a node is an instant."""
+    match node:
+        case Aggregate(function="first" | "last", field=None):
+            return True
+        case Arithmetic("+" | "-", left, right):
+            return is_instant(left) and not is_instant(right)
+    return False
+
+
 def walk(node: Node) -> Iterator[Node]:
     yield node
     for child in children(node):
@@ -367,7 +384,8 @@ class Parser:
     def comparison(self) -> Node:
         left = self.sum()
         if operator := self.accept("==", "!=", "<=", ">=", "<", ">", "after", "before"):
-            return Comparison(operator, left, self.sum())
+            right = self.sum()
+            return Comparison(operator, self.named(left, right), self.named(right, left))
         if self.accept("exists"):
             return Exists(left)
         if operator := self.accept("contains", "starts_with", "ends_with"):
@@ -381,9 +399,17 @@ class Parser:
             while not self.accept("]"):
                 if literals:
                     self.expect(",")
-                literals.append(self.literal())
+                literal = self.named(self.literal(), left)
+                assert isinstance(literal, Literal)
+                literals.append(literal)
             return In(left, tuple(literals), negated)
         return left
+
+    def named(self, literal: Node, beside: Node) -> Node:
+        """The literal that ``beside`` is compared with: beside ``persona`` an id that has an alias is that alias."""
+        if isinstance(beside, Persona) and isinstance(literal, Literal) and isinstance(literal.value, str):
+            return Literal(self.definitions.aliases.get(literal.value, literal.value), "text")
+        return literal
 
     def sum(self) -> Node:
         node = self.product()
@@ -535,9 +561,15 @@ def where_text(node: Node, outer: int = 0) -> str:
     return f"({text})" if own < outer else text
 
 
-def evidence_text(node: Aggregate | Trait | Persona) -> str:
-    """The key of a value in the evidence."""
+def evidence_text(node: Node, outer: int = 0) -> str:
+    """The key of a value in the evidence; ``outer`` is the binding strength of what surrounds it (sum 1, product 2)."""
     match node:
+        case Literal():
+            return literal_text(node)
+        case Arithmetic(operator, left, right):
+            own = 1 if operator in "+-" else 2
+            text = f"{evidence_text(left, own)} {operator} {evidence_text(right, own + 1)}"
+            return f"({text})" if own < outer else text
         case Trait(name):
             return f"trait({literal_text(Literal(name, 'text'))})"
         case Persona():
@@ -549,6 +581,7 @@ def evidence_text(node: Aggregate | Trait | Persona) -> str:
             if length is not None:
                 text += f", {duration_text(length)}"
             return f"{function}({text})"
+    raise ValueError(f"not part of the evidence: {node}")
 
 
 # --- Definitions --------------------------------------------------------------------------------------------------
@@ -574,6 +607,38 @@ class Segment:
         return Fraction(hashed, 2**64) < Fraction(self.holdout)
 
 
+@dataclass(frozen=True)
+class Personas:
+    """The section ``personas``, as far as it says who has which persona under a given model."""
+
+    features: tuple[Node, ...]
+    margin: float
+    active_within: int
+    width: int  # of the buckets at whose borders ages grow
+    aliases: dict[str, str]
+
+    def name(self, number: int) -> str:
+        """What conditions see."""
+        return self.aliases.get(f"p{number}", f"p{number}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where personas lie from an instant on: their numbers with their centres, and the scales of the features."""
+
+    effective_ms: int
+    scales: list[float]
+    personas: list[tuple[int, list[float]]]
+
+    def distance(self, number: int, vector: list[float]) -> float:
+        """Between a vector (of transformed numbers) and a persona; summed in the order of the features."""
+        total = 0.0
+        for value, centre, scale in zip(vector, dict(self.personas)[number], self.scales, strict=True):
+            difference = (value - centre) / scale
+            total += difference * difference
+        return math.sqrt(total)
+
+
 class Definitions:
     """A definitions file, with its features resolved."""
 
@@ -590,12 +655,21 @@ class Definitions:
         self.churn: Churn = content.get("churn") or default
         declared = content.get("fields") or {}
         self.fields = {kind: {**FIELDS[kind], **(declared.get(kind) or {})} for kind in KINDS}
+        section = content.get("personas")
+        self.aliases: dict[str, str] = (section or {}).get("aliases") or {}
         self._feature_texts: dict[str, str] = content.get("features") or {}
         self._features: dict[str, Node | None] = {}
         for name in self._feature_texts:
             self.feature(name)
         self.segments = [self._segment(name, body) for name, body in content["segments"].items()]
-        self.named = {node for segment in self.segments for node in segment.named}
+        self.personas = None if section is None else self._personas(section)
+        self.clustered = [
+            node
+            for feature in (self.personas.features if self.personas else ())
+            for node in walk(feature)
+            if isinstance(node, Aggregate)
+        ]
+        self.named = {node for segment in self.segments for node in segment.named} | set(self.clustered)
 
     def type_of(self, node: Node) -> str | None:
         """The type of the field whose values an aggregate keeps."""
@@ -614,6 +688,16 @@ class Definitions:
         if node is None:
             raise ValueError(f"the feature {name!r} needs itself")
         return node
+
+    def _personas(self, section: dict[str, Any]) -> Personas:
+        active_within = duration(section.get("active_within", "90d"))
+        return Personas(
+            features=tuple(Parser(text, self).whole() for text in section["features"].values()),
+            margin=section.get("margin", 0.1),
+            active_within=active_within,
+            width=-(-active_within // self.buckets),
+            aliases=self.aliases,
+        )
 
     def _segment(self, name: str, body: dict[str, Any]) -> Segment:
         enter = Parser(body["enter"], self).whole()
@@ -722,7 +806,17 @@ class Customer:
     standings: dict[str, Standing] = field(default_factory=dict)
     passed: int = -1  # the instant of a change of the definitions since the last event
     starts: dict[Node, int] = field(default_factory=dict)  # at which event an aggregate's history starts, if not at 0
+    persona: int | None = None
     matching: dict[Node, list[Event]] = field(default_factory=dict)  # see View.events; forgotten with each event
+
+    def active_until(self, within: int) -> int:
+        """From this instant on the customer is not active, unless an event comes."""
+        instants = [
+            event.at
+            for event in self.events
+            if event.kind in ("click", "purchase") or event.fields.get("action") in ("opened", "clicked")
+        ]
+        return max(instants) + within if instants else -1
 
 
 def arithmetic(operator: str, left: Value, right: Value) -> Value:
@@ -821,7 +915,8 @@ class View:
             case Trait(name):
                 return self._trait(node, name)
             case Persona():
-                return None
+                personas, number = self.definitions.personas, self.customer.persona
+                return None if personas is None or number is None else personas.name(number)
             case Member(segment):
                 return self.customer.standings[segment].entered is not None
             case Aggregate() if not is_moving(node):
@@ -909,16 +1004,49 @@ class View:
         return total / len(values) if values else None
 
     def evidence(self, segment: Segment) -> dict[str, Any]:
+        return self.evidence_of(segment.named)
+
+    def evidence_of(self, nodes: Iterable[Node]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for node in segment.named:
-            value = self.value(node)
-            is_instant = isinstance(node, Aggregate) and node.function in ("first", "last") and node.field is None
-            if is_instant and isinstance(value, float):
+        for node in nodes:
+            value = self.shown(node)
+            if is_instant(node) and isinstance(value, float):
                 value = instant_text(value)
             if isinstance(value, float) and value == int(value) and abs(value) < 2**53:
                 value = int(value)  # the same number; JSON writes it without a point
             values[evidence_text(node)] = value
         return values
+
+    def shown(self, node: Node) -> Value:
+        """The value, or null where neither JSON nor RFC 3339 could say it."""
+        value = self.value(node)
+        if isinstance(value, float):
+            sayable = 0 <= value < LAST_INSTANT + 1 if is_instant(node) else math.isfinite(value)
+            return value if sayable else None
+        return value
+
+    def vector(self, personas: Personas) -> list[float]:
+        """The features of personas, transformed."""
+        border = self.now // personas.width * personas.width
+        vector = []
+        for node in personas.features:
+            x = self.shown(node)
+            if isinstance(x, float) and is_instant(node):
+                x = max(0.0, border - x) / 86_400_000.0
+            vector.append(math.copysign(math.log1p(abs(x)), x) if isinstance(x, float) else 0.0)
+        return vector
+
+    def persona(self, personas: Personas, model: Model) -> int | None:
+        """The number of the customer's persona from now on."""
+        if self.now >= self.customer.active_until(personas.active_within):
+            return None
+        vector, present = self.vector(personas), self.customer.persona
+        distances = {number: model.distance(number, vector) for number, _ in model.personas}
+        if present not in distances:
+            return min(distances, key=lambda number: distances[number], default=None)
+        others = [number for number in distances if number != present]
+        nearest = min(others, key=lambda number: distances[number], default=present)
+        return nearest if distances[nearest] < (1 - personas.margin) * distances[present] else present
 
 
 def earliest(events: list[Event]) -> Event:
@@ -946,6 +1074,7 @@ class Reference:
             raise ValueError(f"no clock {clock!r}")
         self.definitions = Definitions(definitions)
         self.customers: dict[str, Customer] = {}
+        self.model: Model | None = None
         self.stream_clock = -1
         self.newest = -1  # the largest timestamp of the valid events
         self.by_event = clock == "event"
@@ -956,6 +1085,9 @@ class Reference:
         return self.definitions.lateness if self.lateness_ms is None else self.lateness_ms
 
     def members(self, segment: str) -> set[str]:
+        if segment.startswith("persona_p"):
+            number = int(segment.removeprefix("persona_p"))
+            return {customer.id for customer in self.customers.values() if customer.persona == number}
         return {
             customer.id
             for customer in self.customers.values()
@@ -984,6 +1116,20 @@ class Reference:
         customer.clock = max(customer.clock, at)
         changes += self._evaluate(customer, customer.clock, "event", event["event_id"])[0]
         changes += self._fire(customer, self.stream_clock)
+        return changes
+
+    def apply_model(self, model: Model) -> list[Change]:
+        """Put a model in force, at its instant, for all customers."""
+        changes: list[Change] = []
+        for customer in self.customers.values():
+            changes += self._fire(customer, model.effective_ms)
+        self.model = model
+        for customer in self.customers.values():
+            now = customer.passed = max(customer.clock, model.effective_ms)
+            new, changed = self._evaluate(customer, now, "model", None)
+            changes += new
+            if changed:
+                customer.clock = now
         return changes
 
     def advance(self, to_ms: int | None = None) -> list[Change]:
@@ -1054,6 +1200,7 @@ class Reference:
                 border = view.border(node) if isinstance(node, Aggregate) else None
                 if border is not None:
                     fixed.append(border)
+        fixed += self._instants_of_personas(view)
         due = min((at for at in fixed if after < at <= to), default=None)
         before = to if due is None else due - 1
         for segment in self.definitions.segments:
@@ -1062,6 +1209,20 @@ class Reference:
                 if crossing is not None:
                     due, before = crossing, crossing - 1
         return due
+
+    def _instants_of_personas(self, view: View) -> list[int]:
+        """When, after the view's instant, a persona may change through time alone."""
+        personas = self.definitions.personas
+        if personas is None or self.model is None:
+            return []
+        until = view.customer.active_until(personas.active_within)
+        if view.now >= until:
+            return []
+        instants = [until]
+        instants += [border for node in self.definitions.clustered if (border := view.border(node)) is not None]
+        if any(is_instant(node) for node in personas.features):
+            instants.append((view.now // personas.width + 1) * personas.width)
+        return instants
 
     @staticmethod
     def _crossing(view: View, comparison: Comparison, to: int) -> int | None:
@@ -1094,10 +1255,10 @@ class Reference:
     def _evaluate(
         self, customer: Customer, now: int, cause: str, event_id: str | None, left_out: Iterable[str] = ()
     ) -> tuple[list[Change], bool]:
-        """Every segment once, in file order; also whether a membership or an eligibility changed."""
-        changes: list[Change] = []
+        """The persona, then every segment once, in file order; also whether one of these or an eligibility changed."""
         changed = False
         view = View(customer, now, self.definitions)
+        changes = self._decide_persona(customer, now, cause, event_id, view)
         for segment in self.definitions.segments:
             standing = customer.standings[segment.name]
             if segment.name in left_out:
@@ -1122,10 +1283,30 @@ class Reference:
                 changes.append(self._change(customer, segment, "entered", now, cause, event_id, view))
         return changes, changed or bool(changes)
 
-    @staticmethod
+    def _decide_persona(
+        self, customer: Customer, now: int, cause: str, event_id: str | None, view: View
+    ) -> list[Change]:
+        personas, model, old = self.definitions.personas, self.model, customer.persona
+        if personas is None or model is None:
+            return []
+        new = view.persona(personas, model)
+        return [] if new == old else self._change_persona(customer, new, now, cause, event_id, view)
+
+    def _change_persona(
+        self, customer: Customer, new: int | None, now: int, cause: str, event_id: str | None, view: View | None
+    ) -> list[Change]:
+        """The exit from the present persona and the entry to the new one, as far as there are such."""
+        old, customer.persona = customer.persona, new
+        return [
+            self._change(customer, f"persona_p{number}", change, now, cause, event_id, view)
+            for number, change in ((old, "exited"), (new, "entered"))
+            if number is not None
+        ]
+
     def _change(
+        self,
         customer: Customer,
-        segment: Segment,
+        segment: Segment | str,
         change: str,
         now: int,
         cause: str,
@@ -1133,17 +1314,21 @@ class Reference:
         view: View | None,
     ) -> Change:
         customer.sequence += 1
+        if isinstance(segment, Segment):
+            named: Iterable[Node] = segment.named
+        else:
+            named = self.definitions.personas.features if self.definitions.personas else ()
         return {
             "id": f"{customer.id}:{customer.sequence}",
             "customer_id": customer.id,
-            "segment": segment.name,
+            "segment": segment.name if isinstance(segment, Segment) else segment,
             "change": change,
             "at": instant_text(now),
             "sequence": customer.sequence,
             "cause": cause,
             "event_id": event_id,
-            "values": {} if view is None else view.evidence(segment),
-            "holdout": segment.held_out(customer.id),
+            "values": {} if view is None else view.evidence_of(named),
+            "holdout": isinstance(segment, Segment) and segment.held_out(customer.id),
             "quiet": False,
         }
 
@@ -1174,9 +1359,15 @@ class Reference:
             if not isinstance(node, Persona) and new.type_of(node) != old.type_of(node)
         }
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
+        same_vector = (old.personas and old.personas.features) == (new.personas and new.personas.features)
+        if not same_vector or fresh.intersection(new.clustered):
+            self.model = None
         changes: list[Change] = []
         for customer in self.customers.values():
             now = customer.passed = max(customer.clock, self.stream_clock)
+            had_persona = self.model is None and customer.persona is not None
+            if had_persona:
+                changes += self._change_persona(customer, None, now, "definitions", None, None)
             customer.event_ids = last_of(customer.event_ids, old.dedupe_events)
             customer.order_ids = last_of(customer.order_ids, old.dedupe_orders)
             customer.starts = {node: start for node, start in customer.starts.items() if node in new.named}
@@ -1198,7 +1389,7 @@ class Reference:
                 if standing.entered is not None:
                     standing.barred = False  # who stays a member was let in before
             changes += new_changes
-            if exits or changed:
+            if had_persona or exits or changed:
                 customer.clock = now
         for change in changes:
             change["quiet"] = quiet
@@ -1209,14 +1400,36 @@ def last_of(items: list[str], count: int) -> list[str]:
     return items[-count:] if count else []
 
 
-def replay(
-    definitions: dict[str, Any] | str, events: Iterable[dict[str, Any]], until: int | None = None
+def feed(
+    reference: Reference, events: Iterable[dict[str, Any]], until: int | None = None, models: Iterable[Model] = ()
 ) -> list[Change]:
-    """What a replay prints: events in the order given, none later than ``until``, then the end of the input."""
-    reference = Reference(definitions)
+    """A replay's changes as they come: events in the order given, none later than ``until``; then the end of the input.
+
+    Each model comes before the first event that is not before it.
+    """
     changes: list[Change] = []
+    waiting = list(models)
+
+    def apply_models(to: int) -> None:
+        for model in [model for model in waiting if model.effective_ms <= to]:
+            waiting.remove(model)
+            changes.extend(reference.apply_model(model))
+
     for event in events:
-        if until is None or instant(event["timestamp"]) <= until:
+        at = instant(event["timestamp"])
+        if until is None or at <= until:
+            apply_models(at)
             changes += reference.apply(event)
-    changes += reference.advance(until)
+    apply_models(reference.newest if until is None else until)
+    return changes + reference.advance(until)
+
+
+def replay(
+    definitions: dict[str, Any] | str,
+    events: Iterable[dict[str, Any]],
+    until: int | None = None,
+    models: Iterable[Model] = (),
+) -> list[Change]:
+    """What a replay prints, but sorted by customers."""
+    changes = feed(Reference(definitions), events, until, models)
     return sorted(changes, key=lambda change: (change["customer_id"], change["sequence"]))

@@ -10,6 +10,7 @@ durations after earlier events and bucket borders; prices are those whose sums s
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -181,6 +182,7 @@ class Definer(Maker):
             if self.chance(30):
                 self.declared["purchase"] = {"gift": "boolean", "weight": "number"}
         self.features: dict[str, list[Expr]] = {}  # by type
+        self.personas: list[str] = []  # what they may be called, where there are any
         self.above: list[str] = []
 
     # Lexical variety
@@ -401,9 +403,21 @@ class Definer(Maker):
         ]
         if self.above:
             options.append((3, lambda: Expr(f"member({self.quoted(self.pick(self.above))})")))
+        if self.personas:
+            options.append((12, self.persona_condition))
         if depth > 0:
             options.append((2, lambda: self.equality(depth)))
         return self.weighted(*options)
+
+    def persona_condition(self) -> Expr:
+        names = [self.quoted(name) for name in self.personas]
+        return self.weighted(
+            (4, lambda: Expr(f"persona {self.pick(['==', '!='])} {self.pick(names)}", TEST)),
+            (2, lambda: Expr(f"persona {self.pick(['in', 'not in'])} {self.listed(names)}", TEST)),
+            (1, lambda: Expr(f"{self.pick(names)} {self.pick(['==', '!='])} persona", TEST)),
+            (1, lambda: Expr("persona exists", TEST)),
+            (1, lambda: Expr(f"persona {self.text_operator()} {self.quoted(self.pick(['p', '3', 's']))}", TEST)),
+        )
 
     def number_condition(self) -> Expr:
         left = self.number()
@@ -501,7 +515,7 @@ class Definer(Maker):
 
     # The file
 
-    def file(self) -> Dict:
+    def file(self, *, with_personas: bool = False) -> Dict:
         file: Dict = {"version": 1}
         if self.chance(75):
             file["buckets"] = self.pick([24, 2, 3, 5, 7, 10, 12, 120])
@@ -515,6 +529,8 @@ class Definer(Maker):
             file["lateness"] = self.pick(["0s", "5s", "1h"])
         if self.chance(40):
             file["features"] = self.make_features()
+        if with_personas:
+            file["personas"] = self.make_personas()
         file["segments"] = {}
 
         def add() -> None:
@@ -544,6 +560,49 @@ class Definer(Maker):
 
         self.many(1, 3, add)
         return dict(reversed(made.items())) if self.chance(50) else made
+
+    def make_personas(self) -> Dict:
+        features: dict[str, str] = {}
+
+        def add() -> None:
+            features[f"m{len(features)}"] = self.measure().text
+
+        self.many(1, 3, add)
+        section: Dict = {"features": features, "k": self.pick([3, {"min": 2, "max": 5}])}
+        section["active_within"] = self.duration()
+        if self.chance(70):
+            section["margin"] = self.pick([0, 0.3, 0.9, 0.05, 0.5])
+        if self.chance(50):
+            section["aliases"] = self.pick([{"p3": "regulars"}, {"p1": "hunters", "p2": "p_2"}, {}])
+        self.personas = ["p1", "p2", "p3", "p4", *section.get("aliases", {}).values()]
+        return section
+
+    def measure(self) -> Expr:
+        """A feature of personas: a number or an instant that events alone and time by steps decide."""
+
+        def counted() -> Expr:
+            return self.call("count", self.kind(), None, self.window())
+
+        def of_field() -> Expr:
+            kind = self.pick(["click", "purchase"])
+            function = self.pick(["sum", "avg", "max", "distinct"])
+            return self.call(function, kind, self.pick(self.fields(kind, "number")), self.window())
+
+        def edge() -> Expr:
+            return self.call(self.pick(["last", "first", "last"]), self.kind())
+
+        def calculated() -> Expr:
+            operator, left = self.pick(["+", "-", "*", "/"]), self.pick([counted, of_field])()
+            return self.arithmetic(operator, left, Expr(self.pick(NUMBERS)) if self.chance(50) else counted())
+
+        def moved() -> Expr:
+            return self.arithmetic(self.pick(["+", "-"]), edge(), Expr(self.duration()))
+
+        def ratio() -> Expr:
+            return self.arithmetic("/", self.call("gap", self.kind()), Expr(self.duration()))
+
+        options: list[tuple[int, Callable[[], Expr]]] = [(6, counted), (3, of_field), (5, edge)]
+        return self.weighted(*options, (1, calculated), (1, moved), (1, ratio))
 
     def segment(self) -> Dict:
         segment: Dict = {"enter": self.condition().text}
@@ -754,6 +813,48 @@ class Streamer(Maker):
         )
 
 
+# --- Models of personas -------------------------------------------------------------------------------------------
+
+_INSTANT = re.compile(r"(?:first|last)\((?:click|purchase|email)[ )]")
+
+
+class Modeller(Maker):
+    """Makes models for the personas of one definitions file: centres lie where customers come by."""
+
+    def __init__(self, source: Source, definitions: Dict, instants: Sequence[int]) -> None:
+        super().__init__(source)
+        section = definitions["personas"]
+        self.features: list[str] = list(section["features"].values())
+        self.within = durations_in({"active_within": section["active_within"]})[0]
+        self.durations = durations_in(definitions)
+        self.instants = instants
+
+    def effective_ms(self) -> int:
+        at = self.pick(self.instants) + self.pick([0, 1, -1])
+        if self.chance(30):
+            at += self.pick(self.durations)
+        return min(max(at, 0), LATEST)
+
+    def scale(self, feature: str) -> float:
+        share = self.pick([1.0, 0.5, 2.0, 0.3])
+        return share * (math.log1p(self.within / DAY) / 2 if _INSTANT.match(feature) else 1.0)
+
+    def coordinate(self, feature: str) -> float:
+        if _INSTANT.match(feature):
+            return math.log1p(self.within / DAY * self.pick([0.0, 0.125, 0.25, 0.5, 1.0, 2.0]))
+        value = self.pick([0.0, 1.0, 2.0, 3.0, 5.0, 0.1, 10.0, 19.99, 33.33, -1.0])
+        return math.copysign(math.log1p(abs(value)), value)
+
+    def model(self) -> Dict:
+        numbers = list(dict.fromkeys(self.many(1, 4, lambda: self.source.integer(1, 5), 80)))
+        scales = [self.scale(feature) for feature in self.features]
+        personas = [(number, [self.coordinate(feature) for feature in self.features]) for number in numbers]
+        return {"effective_ms": self.effective_ms(), "scales": scales, "personas": personas}
+
+    def models(self) -> list[Dict]:
+        return sorted(self.many(1, 3, self.model), key=lambda model: int(model["effective_ms"]))
+
+
 # --- What tests use -----------------------------------------------------------------------------------------------
 
 
@@ -778,6 +879,37 @@ def cases(draw: Any, most: int = 24) -> tuple[Dict, list[Dict], int | None]:
 def random_case(random: Random, most: int = 40) -> tuple[Dict, list[Dict], int | None]:
     """As ``cases``, from a seeded generator: many times faster, but it cannot be shrunk."""
     return _case(Seeded(random), most)
+
+
+@st.composite
+def definitions_with_personas(draw: Any) -> Dict:
+    """Valid definitions files with a section ``personas``, which conditions ask about."""
+    return Definer(Drawn(draw)).file(with_personas=True)
+
+
+@st.composite
+def models(draw: Any, definitions: Dict, instants: Sequence[int]) -> list[Dict]:
+    """Models for such a file, around some instants: ``effective_ms``, ``scales``, ``personas`` (number and centre)."""
+    return Modeller(Drawn(draw), definitions, instants).models()
+
+
+@st.composite
+def cases_with_personas(draw: Any, most: int = 24) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
+    """Definitions with personas, events, until when to replay them, and models."""
+    return _case_with_personas(Drawn(draw), most)
+
+
+def random_case_with_personas(random: Random, most: int = 40) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
+    """As ``cases_with_personas``, from a seeded generator."""
+    return _case_with_personas(Seeded(random), most)
+
+
+def _case_with_personas(source: Source, most: int) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
+    file = Definer(source).file(with_personas=True)
+    streamer = Streamer(source, file)
+    events = streamer.stream(most)
+    made = Modeller(source, file, streamer.instants).models()
+    return file, events, streamer.until(), made
 
 
 def _case(source: Source, most: int) -> tuple[Dict, list[Dict], int | None]:

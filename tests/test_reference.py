@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -13,8 +14,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from stream.language import canonical
+from stream.language.checker import load
 from tests import strategies
-from tests.reference import WEEK, Customer, Definitions, Reference, evidence_text, instant, p_alive, p_buy, replay
+from tests.reference import (
+    WEEK,
+    Customer,
+    Definitions,
+    Model,
+    Reference,
+    evidence_text,
+    feed,
+    instant,
+    p_alive,
+    p_buy,
+    replay,
+)
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 DEFAULT = {"model": "bgnbd", "r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
@@ -351,6 +366,258 @@ def test_eligibility_starts_anew_where_the_conditions_changed() -> None:
         assert ("s0", "entered", at) in brief(reference.advance(DAY))
 
 
+# --- Personas -----------------------------------------------------------------------------------------------------
+
+
+def clustered(*segments: dict[str, Any], features: dict[str, str] | None = None, **section: Any) -> dict[str, Any]:
+    """A file whose customers are compared by the number of their clicks, if nothing else is said."""
+    personas = {"features": features or {"clicks": "count(click)"}, "k": 2, **section}
+    return file(*(segments or ({"enter": "never(click)"},)), personas=personas)
+
+
+def model(effective_ms: int, scale: float = 1.0, **personas: float) -> Model:
+    """A model over one feature: its personas with what their members typically have of it."""
+    centres = [(int(name[1:]), [math.log1p(value)]) for name, value in personas.items()]
+    return Model(effective_ms, [scale], centres)
+
+
+def clicks(*instants: int) -> list[dict[str, Any]]:
+    return [click(f"e{place}", at) for place, at in enumerate(instants)]
+
+
+def test_nobody_has_a_persona_before_the_first_model() -> None:
+    definitions = clustered({"enter": "persona exists"}, {"enter": 'persona == "p1"'})
+    assert replay(definitions, clicks(0, 1), until=DAY) == []
+    assert replay(file({"enter": "persona exists"}), clicks(0, 1), until=DAY) == []  # nor ever without
+
+
+def test_a_model_gives_everybody_the_nearest_and_segments_see_it_at_once() -> None:
+    definitions = clustered({"enter": 'persona == "p2"'}, {"enter": 'persona == "many"'}, aliases={"p2": "many"})
+    got = replay(definitions, clicks(0, 1, 2), models=[model(2, p1=1, p2=3)])
+    # It is decided with two clicks, just before the third: log(3) is nearer to log(4) than to log(2).
+    assert [(change["segment"], change["change"], change["cause"]) for change in got] == [
+        ("persona_p2", "entered", "model"),
+        ("s0", "entered", "model"),
+        ("s1", "entered", "model"),
+    ]
+    assert [change["sequence"] for change in got] == [1, 2, 3]
+    assert {change["at"] for change in got} == {"1970-01-01T00:00:00.002Z"}
+    assert got[0] == {
+        "id": "a:1",
+        "customer_id": "a",
+        "segment": "persona_p2",
+        "change": "entered",
+        "at": "1970-01-01T00:00:00.002Z",
+        "sequence": 1,
+        "cause": "model",
+        "event_id": None,
+        "values": {"count(click)": 2},
+        "holdout": False,
+        "quiet": False,
+    }
+    assert got[1]["values"] == {"persona": "many"}
+
+
+def test_a_customer_who_comes_after_the_model_has_a_persona_with_the_first_event() -> None:
+    got = replay(clustered(), [*clicks(0, 5), click("f0", 6, "b")], models=[model(5, p1=1, p2=50)])
+    assert [(c["customer_id"], c["segment"], instant(c["at"]), c["cause"], c["event_id"]) for c in got] == [
+        ("a", "persona_p1", 5, "model", None),
+        ("b", "persona_p1", 6, "event", "f0"),
+    ]
+
+
+def test_of_two_that_are_equally_near_the_first_in_the_model_is_taken() -> None:
+    for order in (("p7", "p3"), ("p3", "p7")):
+        got = replay(clustered(), clicks(0), models=[Model(0, [1.0], [(int(id_[1:]), [1.0]) for id_ in order])])
+        assert [change["segment"] for change in got] == [f"persona_{order[0]}"]
+
+
+def test_a_customer_changes_only_where_the_other_is_nearer_by_the_margin() -> None:
+    # Distances are log(1 + n) from 0 and from log 10: half way lies between 2 and 3 clicks. With a margin of a half the
+    # other distance has to be below half of the present one: 1 + n > 10 ** (2 / 3) = 4.64, and n is 4. With 0.9 it is
+    # 1 + n > 10 ** (1 / 1.1) = 8.11, and n is 8.
+    for margin, at in ((0, 3), (0.5, 4), (0.9, 8)):
+        definitions = clustered(margin=margin)
+        got = replay(definitions, clicks(*range(1, 20)), models=[model(0, p1=0, p2=9)])
+        at_first = next(change for change in got if change["segment"] == "persona_p2")
+        assert (at_first["at"], at_first["change"]) == (f"1970-01-01T00:00:00.{at:03d}Z", "entered"), margin
+
+
+def test_a_change_is_an_exit_and_an_entry_both_caused_by_the_event() -> None:
+    got = replay(clustered(margin=0), clicks(1, 2, 3), models=[model(0, p1=0, p2=9)])
+    assert [(c["segment"], c["change"], c["sequence"], c["cause"], c["event_id"]) for c in got] == [
+        ("persona_p1", "entered", 1, "event", "e0"),
+        ("persona_p1", "exited", 2, "event", "e2"),
+        ("persona_p2", "entered", 3, "event", "e2"),
+    ]
+    assert [change["values"] for change in got] == [{"count(click)": 1}, {"count(click)": 3}, {"count(click)": 3}]
+
+
+def test_a_persona_that_is_not_in_the_model_any_more_gives_way_to_the_nearest() -> None:
+    models = [model(0, p1=1, p2=100), model(10, p3=2, p2=100), model(20, p3=1, p4=1)]
+    got = replay(clustered(margin=0.9), clicks(0, 30), models=models)
+    assert [(c["segment"], c["change"], instant(c["at"])) for c in got] == [
+        ("persona_p1", "entered", 0),
+        ("persona_p1", "exited", 10),
+        ("persona_p3", "entered", 10),
+    ]
+    assert got[0]["cause"] == "event"  # the model came before the first customer
+    assert brief(replay(clustered(), clicks(0, 30), models=[models[0], Model(9, [1.0], [])]))[1:] == [
+        ("persona_p1", "exited", 9)
+    ]
+
+
+def test_who_is_not_active_has_no_persona_from_that_millisecond_on() -> None:
+    mail = {"type": "email", "event_id": "m0", "customer_id": "a", "timestamp": HOUR}
+    definitions = clustered({"enter": "not persona exists"}, active_within="90m")
+    for events, end in (
+        (clicks(0), 90 * MINUTE),
+        ([*clicks(0), purchase("p", HOUR)], 150 * MINUTE),
+        ([*clicks(0), {**mail, "action": "opened"}], 150 * MINUTE),
+        ([*clicks(0), {**mail, "action": "clicked"}], 150 * MINUTE),
+        ([*clicks(0), {**mail, "action": "delivered"}], 90 * MINUTE),
+        ([click("e0", HOUR), click("e1", 30 * MINUTE)], 150 * MINUTE),  # a late one is not the latest
+    ):
+        got = replay(definitions, events, until=DAY, models=[model(0, p1=1, p2=9)])
+        assert brief(got)[1:] == [("persona_p1", "exited", end), ("s0", "entered", end)]
+        assert {change["cause"] for change in got[1:]} == {"timer"}
+        assert brief(replay(definitions, events, until=end - 1, models=[model(0, p1=1, p2=9)])) == brief(got)[:1]
+
+
+def test_only_mail_that_is_looked_at_makes_active() -> None:
+    mail = {"type": "email", "event_id": "m0", "customer_id": "a", "timestamp": 0, "action": "delivered"}
+    assert replay(clustered({"enter": "persona exists"}), [mail], until=DAY, models=[model(0, p1=0)]) == []
+
+
+def test_a_window_lets_go_of_a_persona_at_bucket_borders() -> None:
+    definitions = clustered(features={"clicks": "count(click, 24h)"}, margin=0)
+    got = replay(definitions, clicks(90 * MINUTE, 100 * MINUTE, 3 * HOUR), until=4 * DAY, models=[model(0, p1=0, p2=9)])
+    assert brief(got) == [
+        ("persona_p1", "entered", 90 * MINUTE),
+        ("persona_p1", "exited", 3 * HOUR),
+        ("persona_p2", "entered", 3 * HOUR),
+        ("persona_p2", "exited", 25 * HOUR),  # two clicks of three are gone
+        ("persona_p1", "entered", 25 * HOUR),
+    ]
+    assert got[-1]["values"] == {"count(click, 1d)": 1}
+
+
+def test_ages_grow_at_the_borders_of_buckets_of_the_time_of_activity() -> None:
+    # 24 buckets of an hour. The click is at 01:30, so it is half an hour old from 02:00 on.
+    days = {"p1": 0, "p2": 19 / 24}
+    definitions = clustered(features={"seen": "last(click)"}, active_within="24h", margin=0)
+    got = replay(definitions, clicks(90 * MINUTE), until=4 * DAY, models=[model(0, **days)])
+    # log1p(x) passes the middle between 0 and log1p(19 / 24) at x = 0.3385 days, which is 8.1 hours.
+    assert brief(got) == [
+        ("persona_p1", "entered", 90 * MINUTE),
+        ("persona_p1", "exited", 10 * HOUR),
+        ("persona_p2", "entered", 10 * HOUR),
+        ("persona_p2", "exited", 90 * MINUTE + DAY),
+    ]
+    assert {json.dumps(change["values"]) for change in got} == {'{"last(click)": "1970-01-01T01:30:00.000Z"}'}
+
+
+def test_what_is_missing_counts_as_0_and_shows_as_null() -> None:
+    features = {"bought": "last(purchase)", "mean": "avg(purchase.total) / 2", "pause": "1 + gap(click) / 1d"}
+    models = [Model(0, [1.0, 0.5, 2.0], [(1, [3.0, 0.0, 0.0]), (2, [0.0, 0.0, 0.0])])]
+    (only,) = replay(clustered({"enter": "false"}, features=features), clicks(0), models=models)
+    assert only["segment"] == "persona_p2"
+    assert only["values"] == {"last(purchase)": None, "avg(purchase.total) / 2": None, "1 + gap(click) / 1d": None}
+
+
+def test_values_that_no_number_and_no_instant_can_say_are_missing() -> None:
+    features = {"low": "first(click) - 1d", "high": "first(click) + gap(click) * 1e300", "huge": "count(click) * 1e308"}
+    models = [Model(0, [1.0, 1.0, 1.0], [(1, [0.0, 0.0, 0.0])])]
+    got = replay(clustered({"enter": "false"}, features=features), clicks(0, 5 * DAY), until=200 * DAY, models=models)
+    assert [change["change"] for change in got] == ["entered", "exited"]
+    assert list(got[0]["values"].values()) == [None, None, 1e308]
+    assert list(got[1]["values"]) == ["first(click) - 1d", "first(click) + gap(click) * 1e300", "count(click) * 1e308"]
+    assert list(got[1]["values"].values()) == [None, None, None]
+
+
+def test_scales_say_how_much_a_feature_counts() -> None:
+    features = {"clicks": "count(click)", "orders": "count(purchase)"}
+    centres = [(1, [math.log(2), math.log(9)]), (2, [math.log(9), math.log(2)])]
+    events = [click("e0", 0), click("e1", 0), purchase("e2", 0)]  # nearer to p2 by the orders, to p1 by the clicks
+    for scales, expected in (([0.1, 10.0], 1), ([10.0, 0.1], 2)):
+        got = replay(clustered(features=features, margin=0), events, models=[Model(0, scales, centres)])
+        assert got[-1]["segment"] == f"persona_p{expected}"
+
+
+def test_timers_due_at_the_instant_of_a_model_fire_under_the_one_before() -> None:
+    definitions = clustered(features={"clicks": "count(click, 24h)"}, margin=0)
+    models = [model(0, p1=0, p2=9), model(25 * HOUR, p1=9, p2=0)]
+    got = replay(definitions, clicks(90 * MINUTE, 90 * MINUTE, 90 * MINUTE), until=2 * DAY, models=models)
+    assert [(c["segment"], c["change"], c["cause"]) for c in got[-4:]] == [
+        ("persona_p2", "exited", "timer"),
+        ("persona_p1", "entered", "timer"),
+        ("persona_p1", "exited", "model"),
+        ("persona_p2", "entered", "model"),
+    ]
+    assert {change["at"] for change in got[-4:]} == {"1970-01-02T01:00:00.000Z"}
+
+
+def test_a_model_that_changes_nothing_leaves_the_clock_alone() -> None:
+    definitions = clustered({"enter": "count(purchase) >= 1"})
+    models = [model(0, p1=1, p2=9), model(50, p1=2, p2=9)]
+    got = replay(definitions, [*clicks(0), click("f", 50, "b"), purchase("e9", 20)], models=models)
+    assert brief([change for change in got if change["customer_id"] == "a"]) == [
+        ("persona_p1", "entered", 0),
+        ("s0", "entered", 20),
+    ]
+
+
+def test_a_model_after_the_end_is_not_applied_and_one_at_the_end_is() -> None:
+    for until, expected in ((9, []), (10, [("persona_p1", "entered", 10)])):
+        assert brief(replay(clustered(), clicks(0), until=until, models=[model(10, p1=1)])) == expected
+    # An event after the end is none; the model behind it comes when the input is over.
+    events = [click("e0", 0), click("e1", 99), click("e2", 7)]
+    got = replay(clustered({"enter": "persona exists"}), events, until=20, models=[model(10, p1=1)])
+    assert brief(got) == [("persona_p1", "entered", 10), ("s0", "entered", 10)]
+
+
+def test_members_of_a_persona_are_known_by_its_segment() -> None:
+    reference = Reference(clustered(aliases={"p1": "few"}))
+    feed(reference, [*clicks(0), click("f0", 0, "b"), click("f1", 0, "b")], models=[model(0, p1=1, p2=2)])
+    assert (reference.members("persona_p1"), reference.members("persona_p2")) == ({"a"}, {"b"})
+
+
+def test_personas_go_on_under_definitions_with_the_same_features_and_end_under_others() -> None:
+    old = clustered({"enter": "persona exists"}, margin=0.9)
+    for new, expected in (
+        (clustered({"enter": 'persona == "p1"'}, margin=0.9, aliases={"p1": "few"}), []),
+        (clustered({"enter": "persona exists"}, margin=0), ["persona_p1 exited", "persona_p2 entered"]),
+        (
+            clustered({"enter": "persona exists"}, features={"n": "count(click, 1d)"}),
+            ["persona_p1 exited", "s0 exited"],
+        ),
+        (file({"enter": "never(click)"}), ["persona_p1 exited", "s0 exited"]),
+        (clustered({"enter": "persona exists"}, margin=0.9, active_within="2s"), ["persona_p1 exited", "s0 exited"]),
+    ):
+        reference = Reference(old)
+        feed(reference, clicks(1, 2, 3), models=[model(0, p1=0, p2=9)])
+        reference.advance(5_000)
+        got = reference.redefine(new)
+        assert [f"{change['segment']} {change['change']}" for change in got] == expected, new
+        assert {change["cause"] for change in got} <= {"definitions"}
+        assert {instant(change["at"]) for change in got} <= {5_000}
+
+
+@pytest.mark.parametrize(
+    ("expression", "canonical"),
+    [
+        ("count(click)+1", "count(click) + 1"),
+        ("(count(click) + 1) * 2 - (count(email) - 3)", "(count(click) + 1) * 2 - (count(email) - 3)"),
+        ("gap(click)/24h", "gap(click) / 1d"),
+        ("last(purchase) - 1d12h", "last(purchase) - 36h"),
+    ],
+)
+def test_canonical_text_of_a_calculation(expression: str, canonical: str) -> None:
+    personas = Definitions(clustered(features={"x": expression})).personas
+    assert personas is not None
+    assert [evidence_text(feature) for feature in personas.features] == [canonical]
+
+
 # --- Random cases -------------------------------------------------------------------------------------------------
 
 
@@ -368,12 +635,14 @@ class Restless(Reference):
 
 
 def timed_replay(reference: Reference, case: tuple[Any, ...]) -> list[dict[str, Any]]:
-    _, events, until = case
-    changes: list[dict[str, Any]] = []
-    for event in events:
-        if until is None or instant(event["timestamp"]) <= until:
-            changes += reference.apply(event)
-    return sorted(changes + reference.advance(until), key=lambda change: (change["customer_id"], change["sequence"]))
+    _, *given = case
+    return sorted(feed(reference, *given), key=lambda change: (change["customer_id"], change["sequence"]))
+
+
+def with_models(case: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A case of ``strategies`` with its models as the reference has them."""
+    *rest, models = case
+    return (*rest, [Model(**one) for one in models])
 
 
 def assert_sound(case: tuple[Any, ...]) -> None:
@@ -402,6 +671,47 @@ def test_random_cases(case: tuple[Any, ...]) -> None:
 def test_seeded_cases(part: int) -> None:
     for seed in range(part * 100, part * 100 + 100):
         assert_sound(strategies.random_case(Random(seed)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(strategies.cases_with_personas())
+def test_random_cases_with_personas(case: tuple[Any, ...]) -> None:
+    assert_sound(with_models(case))
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_seeded_cases_with_personas(part: int) -> None:
+    seen: set[tuple[str, str]] = set()
+    for seed in range(part * 100, part * 100 + 100):
+        case = with_models(strategies.random_case_with_personas(Random(seed)))
+        assert_sound(case)
+        for earlier, later in pairwise(replay(*case)):
+            seen.add((later["segment"][:8], f"{later['change']} {later['cause']}"))
+            if earlier["segment"][:8] == later["segment"][:8] == "persona_" and earlier["at"] == later["at"]:
+                seen.add(("switch", later["cause"]))
+    # What random cases are to come by.
+    assert {("switch", cause) for cause in ("event", "timer", "model")} <= seen
+    assert {("persona_", f"entered {cause}") for cause in ("event", "model")} <= seen
+    assert ("persona_", "exited timer") in seen
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_language_takes_random_definitions_with_personas_and_writes_the_same_texts(seed: int) -> None:
+    made = strategies.random_case_with_personas(Random(seed), 1)[0]
+    definitions = load(json.dumps(made), "random")
+    slow = Definitions(made)
+    assert definitions.personas is not None
+    assert slow.personas is not None
+    written = [canonical.text(one) for _, one in definitions.personas.features]
+    assert written == [evidence_text(one) for one in slow.personas.features]
+
+
+@settings(max_examples=20, deadline=None)
+@given(strategies.cases_with_personas(most=8))
+def test_the_event_clock_agrees_with_a_replay_of_personas(case: tuple[Any, ...]) -> None:
+    definitions, events, until, models = with_models(case)
+    case = (definitions, sorted(events, key=lambda event: instant(event["timestamp"])), until, models)
+    assert timed_replay(Reference(definitions, clock="event", lateness_ms=0), case) == replay(*case)
 
 
 @settings(max_examples=20, deadline=None)
@@ -433,3 +743,28 @@ def test_needless_looks_make_no_difference_with_changing_definitions_either(seed
     for earlier, later in pairwise(plain):
         if earlier["customer_id"] == later["customer_id"]:
             assert instant(earlier["at"]) <= instant(later["at"])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_needless_looks_make_no_difference_to_personas_under_changing_definitions_either(seed: int) -> None:
+    random = Random(seed)
+    first, events, until, models = with_models(strategies.random_case_with_personas(random, 20))
+    second, more, _, later = with_models(strategies.random_case_with_personas(random, 20))
+    if seed % 2:
+        fields = {**second.get("fields", {}), **first.get("fields", {})}
+        same = {"personas": {**first["personas"], "margin": 0.2}, "buckets": first.get("buckets", 24)}
+        second = {**second, **same, "fields": fields}
+        later = models
+    outputs = []
+    for kind in (Reference, Restless):
+        reference = kind(first, clock="event", lateness_ms=seed % 3 * 1000)
+        changes = feed(reference, events, models=models)
+        changes += reference.redefine(second)
+        changes += feed(reference, more, models=later)
+        changes += reference.redefine(first)
+        outputs.append(changes + reference.advance(until))
+    plain, restless = (sorted(output, key=lambda c: (c["customer_id"], c["sequence"])) for output in outputs)
+    assert plain == restless
+    for earlier, later_one in pairwise(plain):
+        if earlier["customer_id"] == later_one["customer_id"]:
+            assert instant(earlier["at"]) <= instant(later_one["at"])

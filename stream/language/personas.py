@@ -21,7 +21,7 @@ from stream.language.values import Entries, Values
 from stream.language.words import PERSONA, UNITS
 
 KEYS = ("features", "k", "min_share", "margin", "active_within", "every", "samples", "aliases")
-EXAMPLE = "`features:` with names and expressions, and `k:`, how many there are to be"
+_EXAMPLE = "`features:` with names and expressions, and `k:`, how many there are to be"
 _FEATURES_EXAMPLE = "each feature's name and its expression, such as `orders: count(purchase, 30d)`"
 _K_EXAMPLE = "`k: 6` or `k: {min: 4, max: 9}`"
 _MAX_FEATURES = 16
@@ -65,7 +65,7 @@ class PersonasCheck:
     def of(cls, report: Report, key: Scalar, node: Node) -> PersonasCheck | None:
         """The section with its aliases read; None when it is no mapping, which was reported."""
         values = Values(report)
-        mapping = values.mapping(key, node, EXAMPLE, is_required=True)
+        mapping = values.mapping(key, node, _EXAMPLE, is_required=True)
         if mapping is None:
             return None
         entries = values.entries(mapping, KEYS, "of `personas`")

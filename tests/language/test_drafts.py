@@ -117,3 +117,16 @@ def test_parts_are_counted_with_features_written_out() -> None:
     assert draft.definitions is not None
     assert other.definitions is not None
     assert parts(draft.definitions) == parts(other.definitions) + 1 + 3
+
+
+def test_a_draft_may_ask_about_the_personas_of_the_present_file_and_of_no_other() -> None:
+    personas = "personas: {features: {money: money}, k: 3, aliases: {p2: savers}}\n"
+    source = 'thrifty: {enter: persona == "p2"}\n'
+    draft = drafted(source, PRESENT.replace("segments:", personas + "segments:"))
+    assert (said(draft), draft.names) == ([], ("thrifty",))
+    assert draft.definitions is not None
+    assert text(draft.definitions.segments[2].enter) == 'persona == "savers"'
+    assert said(drafted(source)) == [
+        "draft:1:18: error: `persona` needs `personas:` at the top of the file: "
+        "by what customers are clustered, and into how many"
+    ]
