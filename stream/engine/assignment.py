@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.compiled import as_float, as_word, inner, pasted
+from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
 from stream.engine.evaluation import load, run, value_step
 from stream.engine.touched import is_touched, touch
@@ -79,8 +80,9 @@ def active_until(plan: Ints, p: int, row: Ints) -> int:
 def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_event: bool, now_ms: int) -> int:
     """Writes the vector at ``now_ms`` into the working memory; the next instant at which time may change it.
 
-    Four words a feature: the type and the value as conditions have them, the number of the vector, and its logarithm, scaled.
-    After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
+    Four words a feature: the type and the value as conditions have them (but what is beyond doubles or instants is
+    null), the number of the vector, and its logarithm, scaled. After an event the next border of a bucket will do for
+    that instant; else it is the one at which something leaves.
     """
     p = plan[op.P_PERSONA]
     features, width = plan[p + op.PE_FEATURES], plan[p + op.PE_WIDTH]
@@ -93,11 +95,16 @@ def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: In
         else:
             type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
         x = 0.0
+        is_instant = plan[at + 2] != 0
+        if is_instant:
+            due = min(due, border + width)
         if type_ == op.T_NUMBER:
-            x = value
-            if plan[at + 2] != 0:
+            if not math.isfinite(value) or (is_instant and not 0.0 <= value <= LAST_INSTANT):
+                type_ = op.T_NULL
+            elif is_instant:
                 x = max(0.0, border - value) / _DAY_MS
-                due = min(due, border + width)
+            else:
+                x = value
         to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
         work[to] = type_
         work[to + 1] = as_word(value)

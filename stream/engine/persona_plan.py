@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stream.contract import Kind
+from stream.contract import Kind, hash64
 from stream.engine import opcodes as op
 from stream.engine.accumulators import Accumulator, needs
 from stream.engine.conditions import ConditionCompiler
@@ -52,6 +52,20 @@ def segment_of(number: int) -> str:
 def persona_plan(personas: tree.Personas) -> PersonaPlan:
     nodes = [node for _, node in personas.features]
     return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(_is_instant(node) for node in nodes))
+
+
+def features_hash(definitions: tree.Definitions) -> str:
+    """hash64 of what a model is of: where it changes, customers start without a persona."""
+    personas = definitions.personas
+    assert personas is not None, "there are personas"
+    texts = [canonical.text(node) for _, node in personas.features]
+    read = [
+        accumulator.key
+        for _, node in personas.features
+        for a in _aggregates_of(node)
+        for accumulator in needs(a, definitions)
+    ]
+    return f"{hash64(chr(10).join([*texts, *read])):016x}"
 
 
 def model_size(features: int) -> int:

@@ -14,7 +14,15 @@ from stream.engine.accumulators import Accumulator, field_type, needs
 from stream.engine.conditions import ConditionCompiler, ValueCompiler, ValueInfo
 from stream.engine.filters import Constants, FilterCompiler
 from stream.engine.layout import Layout, RowBuilder
-from stream.engine.persona_plan import PART, PersonaPlan, aggregates, model_size, persona_plan, persona_table
+from stream.engine.persona_plan import (
+    PART,
+    PersonaPlan,
+    aggregates,
+    features_hash,
+    model_size,
+    persona_plan,
+    persona_table,
+)
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
 from stream.language.meaning import definitions_hash, evidence
@@ -95,7 +103,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     event_ring = row.add("event ids", [0] * definitions.dedupe_events)
     order_ring = row.add("order ids", [0] * definitions.dedupe_orders)
     trait_words = {name: row.add(f"trait {name}", [op.NONE, op.T_NULL, op.NONE], text_at=2) for name in traits}
-    persona_word = row.add(PART, [op.NONE, op.NONE, 0]) if personas else None
+    persona_word = row.add(PART, [op.NONE, op.NONE, 0], meaning=features_hash(definitions)) if personas else None
     offsets: dict[Accumulator, int] = {}
     for accumulator in ordered:
         holds_text = (

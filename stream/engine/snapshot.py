@@ -168,6 +168,9 @@ class RowCodec:
         if layout is not self._layout:
             self._carry_rings(layout, wire, words)
             self._start_changed_segments(layout, words)
+            if _are_personas_gone(layout, self._layout) and PART in self._layout.by_key():
+                at = self._layout.by_key()[PART].at
+                words[:, at : at + op.PERSONA_WORDS] = self._plan.template[at : at + op.PERSONA_WORDS]
         self._place(rows, wire, words)
         self._restored.append(Restored(rows, frozenset(layout.by_key()), _gone(layout, self._layout, wire, rows)))
 
@@ -308,8 +311,12 @@ def _name(customer: str | bytes | None) -> str:
 
 
 def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
-    """Members of segments that the new layout does not have, in the old file's order, then of its personas."""
+    """Members of personas and of segments that the new layout does not have, in the old file's order."""
     found = []
+    if _are_personas_gone(old, new):
+        at = old.by_key()[PART].at + _TIMER_WORDS - op.R_CLOCK
+        for i in np.flatnonzero(wire[:, at] != op.NONE):
+            found.append(Gone(int(rows[i]), segment_of(int(wire[i, at])), int(wire[i, at + 1]), 0.0))
     kept = new.segments()
     for name, part in old.segments().items():
         if name in kept:
@@ -317,9 +324,10 @@ def _gone(old: Layout, new: Layout, wire: Ints, rows: Ints) -> list[Gone]:
         state = wire[:, part.at + _TIMER_WORDS - op.R_CLOCK]
         for i in np.flatnonzero(are_members(state)):
             found.append(Gone(int(rows[i]), name, int(state[i]) >> 1, part.holdout))
-    personas = old.by_key().get(PART)
-    if personas is not None and PART not in new.by_key():
-        at = personas.at + _TIMER_WORDS - op.R_CLOCK
-        for i in np.flatnonzero(wire[:, at] != op.NONE):
-            found.append(Gone(int(rows[i]), segment_of(int(wire[i, at])), int(wire[i, at + 1]), 0.0))
     return found
+
+
+def _are_personas_gone(old: Layout, new: Layout) -> bool:
+    """Whether the old layout's personas are of other features, or there are none any more."""
+    before, now = old.by_key().get(PART), new.by_key().get(PART)
+    return before is not None and (now is None or now.meaning != before.meaning)
