@@ -1068,11 +1068,11 @@ class Reference:
     keeps_every_trait = False  # whether a trait has a history although the definitions did not name it
 
     def __init__(
-        self, definitions: dict[str, Any] | str, *, clock: str = "replay", lateness_ms: int | None = None
+        self, definitions: dict[str, Any] | str | Definitions, *, clock: str = "replay", lateness_ms: int | None = None
     ) -> None:
         if clock not in ("replay", "event"):
             raise ValueError(f"no clock {clock!r}")
-        self.definitions = Definitions(definitions)
+        self.definitions = definitions if isinstance(definitions, Definitions) else Definitions(definitions)
         self.customers: dict[str, Customer] = {}
         self.model: Model | None = None
         self.stream_clock = -1

@@ -336,11 +336,7 @@ class _Reference(Reference):
     def __init__(self, place: int) -> None:
         if place not in self._read:
             self._read[place] = Definitions(FILES[place])
-        self.definitions = self._read[place]
-        self.customers = {}
-        self.stream_clock = self.newest = -1
-        self.by_event = False
-        self.lateness_ms = None
+        super().__init__(self._read[place])
 
 
 def check_reference(
