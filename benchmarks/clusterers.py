@@ -78,6 +78,8 @@ def river(make: Callable[[], Any], samples: Floats, vectors: Floats) -> Found:
 
 
 def scaled_by(trainer: Trainer, raw: Floats) -> Floats:
-    """Vectors in the space of a trainer's last version."""
-    assert trainer.last is not None
-    return transformed(raw) / np.array(trainer.last.scales)
+    """Vectors in the scales of a trainer's last version, around the mean: River draws its first centres there."""
+    last = trainer.last
+    assert last is not None
+    centred: Floats = transformed(raw) - np.array(last.training.means)
+    return np.divide(centred, np.array(last.scales))

@@ -1,7 +1,7 @@
 """How good personas are: beside scikit-learn's k-means on the same scaled vectors, and beside River's other clusterers.
 
-``python -m benchmarks.personas``, with the extras ``bench`` and ``personas``; with ``--cdnow FILE`` also on the purchases
-of CDNOW's customers (events in our own format, one JSON object a line, gzipped).
+``python -m benchmarks.personas``, with the extras ``bench`` and ``personas``; with ``--cdnow FILE`` also on the
+purchases of CDNOW's customers (events in our own format, one JSON object a line, gzipped).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def cdnow(path: Path) -> Floats:
         for line in file:
             event = json.loads(line)
             purchases[event["customer_id"]].append((event["timestamp"], event["total"]))
-    end = max(at for each in purchases.values() for at, _ in each)
+    end = max(at for mine in purchases.values() for at, _ in mine)
     return np.array(
         [
-            (len(each), sum(total for _, total in each), (end - max(at for at, _ in each)) / DAY_MS)
-            for each in purchases.values()
+            (len(mine), sum(total for _, total in mine), (end - max(at for at, _ in mine)) / DAY_MS)
+            for mine in purchases.values()
         ]
     )
 
