@@ -16,7 +16,7 @@ from stream.commands.replay import plan_of, prepare_aloud
 if TYPE_CHECKING:
     from stream.engine.changes import Changes
     from stream.personas.model import Model
-    from stream.personas.training import Publication
+    from stream.personas.publication import Publication
 
 
 @click.group()

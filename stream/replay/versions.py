@@ -10,7 +10,8 @@ from stream.engine.partition import Partition
 from stream.language.tree import Personas
 from stream.personas.assigning import centres_of
 from stream.personas.model import Model
-from stream.personas.training import Publication, Settings, Trainer
+from stream.personas.publication import Publication
+from stream.personas.training import Settings, Trainer
 from stream.personas.walk import Walk
 
 #: Samples are drawn so many times between two versions.

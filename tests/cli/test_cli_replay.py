@@ -257,7 +257,7 @@ def test_no_room_to_sort(monkeypatch: pytest.MonkeyPatch, definitions: Path, eve
 def prepared(monkeypatch: pytest.MonkeyPatch, *, seconds: float, after_s: float) -> None:
     monkeypatch.setattr(module, "NOTICE_AFTER_S", after_s)
     monkeypatch.setattr(preparation, "prepare", lambda _: time.sleep(seconds))
-    module._prepare(plan_of())
+    module.prepare_aloud(plan_of())
 
 
 def test_a_long_preparation_says_what_it_does(
@@ -284,7 +284,7 @@ def test_a_failed_preparation_says_nothing_afterwards(
     monkeypatch.setattr(module, "NOTICE_AFTER_S", 0.1)
     monkeypatch.setattr(preparation, "prepare", fail)
     with pytest.raises(RuntimeError):
-        module._prepare(plan_of())
+        module.prepare_aloud(plan_of())
     time.sleep(0.2)
     assert capsys.readouterr() == ("", "")
 

@@ -1,4 +1,4 @@
-"""The core is pure: language, events, engine and personas read no files and no clocks, speak to nobody, and draw no lots."""
+"""The core is pure: language, events, engine and personas read no files and no clocks, and speak to nobody."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from tests.shared_data import PROJECT
 
 ROOMS = ("language", "events", "engine", "personas")
 #: The rooms each room may know, besides itself and the modules of the package's ground floor.
-KNOWS: dict[str, set[str]] = {"language": set(), "events": set(), "engine": {"language", "events"}, "personas": set()}
+KNOWS: dict[str, set[str]] = {
+    "language": set(),
+    "events": set(),
+    "engine": {"language", "events"},
+    "personas": {"engine"},
+}
 GROUND = {"stream.compiled", "stream.contract", "stream.errors", "stream.instants"}
 
 #: What a module of the core may import of others' work.

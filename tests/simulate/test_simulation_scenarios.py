@@ -50,7 +50,7 @@ def acts_a_day(made: Traffic, customers: set[str], *, later: bool) -> float:
         acts(event) and event["customer_id"] in customers and first <= event["timestamp"] < last
         for event in made.events
     )
-    return count / days / len(customers)
+    return float(count) / days / len(customers)
 
 
 @pytest.mark.parametrize("habits", SETS)
@@ -110,7 +110,7 @@ def test_half_of_a_habit_switches(habits: str) -> None:
             and (event["timestamp"] >= instant(made)) is later
             for event in made.events
         )
-        return count / (DAYS - DAY if later else DAY) / len(customers)
+        return float(count) / (DAYS - DAY if later else DAY) / len(customers)
 
     stayed = of_habit(made, habit) - switched
     assert orders_a_day(switched, later=False) < 0.01
