@@ -108,3 +108,11 @@ class RedisSettingError(SegstreamError):
 
 class SinkStateError(SegstreamError):
     """What a sink has written before comes of other topics than those that are there now."""
+
+
+class ModelError(SegstreamError):
+    """A model of personas can't be read, or it does not hold together."""
+
+
+class SamplesError(SegstreamError):
+    """Samples for personas are not numbers of the features: a column more or less, or a number that is not finite."""

@@ -1,0 +1,105 @@
+"""Moves that learning online cannot make: one persona more, one fewer, or one taken away and put elsewhere."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream.personas.centres import dimensions, grown, inertia, settled, shares, shrunk, started
+from stream.personas.model import Floats
+
+#: By this share of what is even a persona more, or one fewer, has to be better than that.
+_RELUCTANCE = 0.15
+#: An exchange has to take away this share of the error.
+_EXCHANGE = 0.03
+#: So often k-means++ begins anew, as scikit-learn does it; fewer times to find out how many personas there are.
+_STARTS = 10
+_STARTS_EACH = 3
+
+
+class Move(enum.StrEnum):
+    """What a version could do beside following its customers."""
+
+    MORE = "more"
+    FEWER = "fewer"
+    EXCHANGE = "exchange"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Centres that a move leads to, scaled."""
+
+    move: Move
+    centres: Floats
+
+
+def error_for(samples: Floats, centres: Floats, directions: float) -> float:
+    """How badly centres fit, their number considered: log of the inertia + 2 / directions * log k; less is better.
+
+    Samples spread evenly in so many directions have an inertia like k ** (-2 / directions): what any further centre
+    brings even where there are no groups. So one more is better only where it parts what has a gap (two equal groups
+    of normal shape have one from about two standard deviations on). After Krzanowski and Lai (1988).
+    """
+    return math.log(max(inertia(samples, centres), 1e-300)) + 2.0 / directions * math.log(len(centres))
+
+
+def better_moves(
+    samples: Floats, held: Floats, present: Floats, bounds: tuple[int, int], min_share: float, random: np.random.Generator
+) -> list[Candidate]:
+    """The moves that beat the present centres on the samples held back.
+
+    ``bounds`` are the least and the largest number of personas. All candidates are made from ``samples``, and so are
+    the present centres before they are compared.
+    """
+    k = len(present)
+    here = settled(samples, present)
+    more = grown(samples, here, random, min_share)
+    # A group that has no centre yet would count as scatter, all in one direction.
+    directions = dimensions(samples, here if more is None else more)
+    wanted = error_for(held, here, directions) - _RELUCTANCE * 2.0 / directions * math.log(1 + 1 / k)
+    found = []
+    if more is not None and k < bounds[1] and error_for(held, more, directions) < wanted:
+        found.append(Candidate(Move.MORE, more))
+    if k > bounds[0] and error_for(held, fewer := shrunk(samples, here), directions) < wanted:
+        found.append(Candidate(Move.FEWER, fewer))
+    if more is not None and k > 1:
+        other = shrunk(samples, more)
+        if inertia(held, other) < (1 - _EXCHANGE) * inertia(held, here):
+            found.append(Candidate(Move.EXCHANGE, other))
+    return found
+
+
+def best_start(
+    samples: Floats, held: Floats, bounds: tuple[int, int], min_share: float, random: np.random.Generator
+) -> Floats:
+    """The centres to begin with; their number is the one within the bounds that fits the samples held back best."""
+    least, most = bounds
+    found = {k: started(samples, k, random, _STARTS if least == most else _STARTS_EACH) for k in range(least, most + 1)}
+    best = most
+    if least < most:
+        directions = dimensions(samples, found[most])
+        best = min(found, key=lambda k: error_for(held, found[k], directions))
+    centres = found[best] if least == most else started(samples, best, random, _STARTS)
+    for _ in range(best):
+        if (shares(samples, centres) >= min_share).all():
+            break
+        other = without_smallest(samples, centres, random, min_share)
+        if other is None:
+            break
+        centres = other
+    return centres
+
+
+def without_smallest(samples: Floats, centres: Floats, random: np.random.Generator, min_share: float) -> Floats | None:
+    """As many centres: the one with the fewest samples is put where it takes away most of the error.
+
+    None where that would leave one too small again: then there is no better place for it.
+    """
+    smallest = shares(samples, centres).argmin()
+    fewer = settled(samples, np.delete(centres, smallest, axis=0))
+    if len(fewer) == 0:
+        return None
+    return grown(samples, fewer, random, min_share)
