@@ -54,7 +54,11 @@ def rivals(k: int) -> dict[str, Callable[[], Any]]:
             n_macro_clusters=k, max_micro_clusters=100, time_gap=1_000, time_window=10_000, seed=0, halflife=0.5
         ),
         "River DBSTREAM": lambda: cluster.DBSTREAM(
-            clustering_threshold=0.6, fading_factor=0.001, cleanup_interval=100, intersection_factor=0.3, minimum_weight=3
+            clustering_threshold=0.6,
+            fading_factor=0.001,
+            cleanup_interval=100,
+            intersection_factor=0.3,
+            minimum_weight=3,
         ),
         "River DenStream": lambda: cluster.DenStream(
             decaying_factor=0.001, beta=0.5, mu=5, epsilon=0.5, n_samples_init=1_000
@@ -74,6 +78,8 @@ def river(make: Callable[[], Any], samples: Floats, vectors: Floats) -> Found:
 
 
 def scaled_by(trainer: Trainer, raw: Floats) -> Floats:
-    """Vectors in the space of a trainer's last version."""
-    assert trainer.last is not None
-    return transformed(raw) / np.array(trainer.last.scales)
+    """Vectors in the scales of a trainer's last version, around the mean: River draws its first centres there."""
+    last = trainer.last
+    assert last is not None
+    centred: Floats = transformed(raw) - np.array(last.training.means)
+    return np.divide(centred, np.array(last.scales))

@@ -1,7 +1,7 @@
 """How good personas are: beside scikit-learn's k-means on the same scaled vectors, and beside River's other clusterers.
 
-``python -m benchmarks.personas``, with the extras ``bench`` and ``personas``; with ``--cdnow FILE`` also on the purchases
-of CDNOW's customers (events in our own format, one JSON object a line, gzipped).
+``python -m benchmarks.personas``, with the extras ``bench`` and ``personas``; with ``--cdnow FILE`` also on the
+purchases of CDNOW's customers (events in our own format, one JSON object a line, gzipped).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from benchmarks.clusterers import Found, Labels, river, rivals, scaled_by, scikit_learn, trained
+from benchmarks.clusterers import Found, Labels, rivals, river, scaled_by, scikit_learn, trained
 from benchmarks.report import ROOT, commit, each, head, show
 from stream.personas.model import NOBODY, Floats
 
@@ -50,11 +50,11 @@ def cdnow(path: Path) -> Floats:
         for line in file:
             event = json.loads(line)
             purchases[event["customer_id"]].append((event["timestamp"], event["total"]))
-    end = max(at for each in purchases.values() for at, _ in each)
+    end = max(at for mine in purchases.values() for at, _ in mine)
     return np.array(
         [
-            (len(each), sum(total for _, total in each), (end - max(at for at, _ in each)) / DAY_MS)
-            for each in purchases.values()
+            (len(mine), sum(total for _, total in mine), (end - max(at for at, _ in mine)) / DAY_MS)
+            for mine in purchases.values()
         ]
     )
 
@@ -66,7 +66,9 @@ def drawn(vectors: Floats, n: int, seed: int) -> Floats:
 
 def inertia(scaled: Floats, labels: Labels) -> float:
     """Within clusters, each around its own mean."""
-    return float(sum(((scaled[labels == one] - scaled[labels == one].mean(axis=0)) ** 2).sum() for one in set(labels.tolist())))
+    return float(
+        sum(((scaled[labels == one] - scaled[labels == one].mean(axis=0)) ** 2).sum() for one in set(labels.tolist()))
+    )
 
 
 def one_seed(seed: int) -> None:
@@ -76,7 +78,11 @@ def one_seed(seed: int) -> None:
     assert trainer.last is not None
     ours = trainer.last.nearest(vectors)
     theirs = scikit_learn(scaled_by(trainer, vectors), 6).labels_
-    figures = {"ours": adjusted_rand_score(truth, ours), "theirs": adjusted_rand_score(truth, theirs), "labels": ours.tolist()}
+    figures = {
+        "ours": adjusted_rand_score(truth, ours),
+        "theirs": adjusted_rand_score(truth, theirs),
+        "labels": ours.tolist(),
+    }
     sys.stdout.write(json.dumps(figures))
 
 

@@ -31,7 +31,7 @@ def inertia(samples: Floats, centres: Floats) -> float:
 def shares(samples: Floats, centres: Floats) -> Floats:
     """Which share (k) of the samples is nearest to each centre."""
     found = np.bincount(squares(samples, centres).argmin(axis=1), minlength=len(centres))
-    return cast("Floats", found / max(1, len(samples)))
+    return found / max(1, len(samples))
 
 
 def settled(samples: Floats, centres: Floats, steps: int = _STEPS) -> Floats:

@@ -37,7 +37,7 @@ class DriftWatch:
 
     def __init__(self) -> None:
         self._detectors: dict[int, drift.ADWIN] = {}
-        #: What the distance was before the first of some small steps.
+        #: What the distance was before the first of some small steps further away.
         self._before: dict[int, float] = {}
 
     def keep(self, numbers: Iterable[int]) -> None:
@@ -55,9 +55,11 @@ class DriftWatch:
         detector.update(distance)
         if not detector.drift_detected:
             return None
-        before, after = self._before.get(number, before), float(detector.estimation)
-        if after < _FURTHER * before:
-            self._before[number] = min(before, after)
+        after = float(detector.estimation)
+        first = self._before.pop(number, before)
+        if after <= before:
             return None
-        self._before[number] = after
-        return Drift(number, before, after, width, int(detector.width))
+        if after < _FURTHER * first:
+            self._before[number] = first
+            return None
+        return Drift(number, first, after, width, int(detector.width))

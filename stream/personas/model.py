@@ -38,7 +38,7 @@ class Persona(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was found on samples that were held back: mean distances to the nearest centre.
+    """What was found on samples that were held back: the distance to the nearest centre, the root of the mean square.
 
     ``before`` is that of the last version, on the same samples and scales (null for the first), ``silhouette`` the
     simplified one: the mean of 1 - nearest / second nearest.

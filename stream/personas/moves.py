@@ -47,7 +47,12 @@ def error_for(samples: Floats, centres: Floats, directions: float) -> float:
 
 
 def better_moves(
-    samples: Floats, held: Floats, present: Floats, bounds: tuple[int, int], min_share: float, random: np.random.Generator
+    samples: Floats,
+    held: Floats,
+    present: Floats,
+    bounds: tuple[int, int],
+    min_share: float,
+    random: np.random.Generator,
 ) -> list[Candidate]:
     """The moves that beat the present centres on the samples held back.
 

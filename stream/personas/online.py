@@ -20,9 +20,7 @@ class OnlineKMeans:
 
     def __init__(self, centres: Floats, rate: float) -> None:
         self._model = cluster.KMeans(n_clusters=len(centres), halflife=rate, seed=0)
-        self._model.centers = {
-            i: defaultdict(float, enumerate(centre)) for i, centre in enumerate(centres.tolist())
-        }
+        self._model.centers = {i: defaultdict(float, enumerate(centre)) for i, centre in enumerate(centres.tolist())}
 
     def learn(self, vector: list[float]) -> int:
         """Moves the nearest centre towards a vector; its index."""

@@ -10,17 +10,20 @@ import numpy as np
 
 from stream.errors import SamplesError
 from stream.instants import format_instant
-from stream.personas.centres import grown, settled, shares, shrunk, squares
+from stream.personas.centres import grown, inertia, settled, shares, shrunk, squares
 from stream.personas.drift import Drift, DriftWatch
 from stream.personas.identity import matched
 from stream.personas.labels import labels
 from stream.personas.model import Floats, Model, Persona, Quality, Training, transformed
 from stream.personas.moves import Candidate, best_start, better_moves, without_smallest
 from stream.personas.online import OnlineKMeans
+from stream.personas.publication import Publication, births_and_deaths
 from stream.personas.scaling import Scaling
 
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
+#: From so many of the samples before the first version centres are looked for once more.
+_ANEW = 8_000
 #: Samples a persona without which there is no version.
 _NEEDED_EACH = 20
 #: What is held back from learning, to judge by.
@@ -33,7 +36,7 @@ _COMPARED_ON = 100
 _IN_A_ROW = 3
 #: Shares stand on about so many samples, older versions' included if there are too few new ones.
 _SHARES_ON = 5_000
-#: What a version's mean distance may be worse than the last one's, beside what chance explains.
+#: What a version's distance may be worse than the last one's, beside what chance explains.
 _WORSE = 0.01
 
 
@@ -50,34 +53,6 @@ class Settings:
     min_share: float = 0.01
     rate: float = 0.002
     seed: int = 0
-
-
-class Birth(msgspec.Struct, frozen=True, tag="birth", tag_field="event"):
-    """A persona that the last version did not have."""
-
-    number: int
-    label: str
-    share: float
-
-
-class Death(msgspec.Struct, frozen=True, tag="death", tag_field="event"):
-    """A persona of the last version that there is no more; the share is what it had."""
-
-    number: int
-    label: str
-    share: float
-
-
-Event = Birth | Death | Drift
-
-
-@dataclass(frozen=True)
-class Publication:
-    """A new version, or the reason why there is none, and what has happened."""
-
-    model: Model | None
-    reason: str | None
-    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +173,7 @@ class Trainer:
         if reason is not None:
             return Publication(None, reason, drifts)
         model = self._model(draft, scales, quality, at_ms, offset)
-        events = _births_and_deaths(self._last, model)
+        events = births_and_deaths(self._last, model)
         self._last = model
         self._watch.keep(persona.number for persona in model.personas)
         self._go_on()
@@ -211,8 +186,10 @@ class Trainer:
             return _Draft(centres, [None] * len(centres), found, float(len(recent)))
         who = matched(self._known.centres / scales, centres)
         counted = float(len(recent))
-        if sorted(index for index in who if index is not None) == list(range(len(self._known.personas))) == sorted(
-            range(len(centres))
+        if (
+            sorted(index for index in who if index is not None)
+            == list(range(len(self._known.personas)))
+            == sorted(range(len(centres)))
         ):
             past = max(0.0, min(self._known.training.counted, _SHARES_ON - counted))
             old = np.array([self._known.personas[index].share for index in who if index is not None])
@@ -226,7 +203,9 @@ class Trainer:
         random = np.random.default_rng((self._settings.seed, self._last.version if self._last else 0, 2))
         least, most = self._settings.k
         centres = self._resized(present, recent, random) if not least <= len(present) <= most else None
-        if centres is None and self._known is not None:
+        if centres is None and self._known is None:
+            centres = self._begun_anew(present, recent, held, random)
+        elif centres is None:
             centres = self._without_small(draft, recent, random)
         if centres is None and self._known is not None and len(held) >= _COMPARED_ON:
             found = better_moves(recent, held, present, self._settings.k, self._settings.min_share, random)
@@ -235,6 +214,12 @@ class Trainer:
             return draft
         self._row = _Row()
         return self._draft(centres, recent, scales)
+
+    def _begun_anew(self, present: Floats, recent: Floats, held: Floats, random: np.random.Generator) -> Floats | None:
+        """Nobody knows the personas before the first version: now there are more samples to look for centres."""
+        k = len(present)
+        anew = best_start(recent[-_ANEW:], held, (k, k), self._settings.min_share, random)
+        return anew if inertia(held, anew) < inertia(held, present) else None
 
     def _resized(self, centres: Floats, recent: Floats, random: np.random.Generator) -> Floats | None:
         """Brings the number of centres within the bounds, which others may have set than those of the last version."""
@@ -314,27 +299,20 @@ class Trainer:
 def _judged(held: Floats, centres: Floats, before: Floats | None) -> tuple[Quality, str | None]:
     """How good centres are on samples held back, and why they are not good enough, if so.
 
+    Squares are compared, as they are what centres are learned by: on the way to a new habit the plain mean may rise.
     With fewer personas than before the distances are larger by that alone: then the move has been judged already.
     """
-    nearest = np.sort(np.sqrt(squares(held, centres)), axis=1)
+    nearest = np.sort(squares(held, centres), axis=1)
     found = nearest[:, 0]
     second = nearest[:, min(1, len(centres) - 1)]
-    silhouette = float((1 - found / np.where(second > 0, second, 1)).mean())
-    quality = Quality(float(found.mean()), None, silhouette, len(held))
+    silhouette = float((1 - np.sqrt(found / np.where(second > 0, second, 1))).mean())
+    quality = Quality(float(np.sqrt(found.mean())), None, silhouette, len(held))
     if before is None:
         return quality, None
-    old = np.sqrt(squares(held, before).min(axis=1))
-    quality = msgspec.structs.replace(quality, before=float(old.mean()))
+    old = squares(held, before).min(axis=1)
+    quality = msgspec.structs.replace(quality, before=float(np.sqrt(old.mean())))
     chance = 2 * float((found - old).std()) / len(held) ** 0.5
-    if len(centres) >= len(before) and found.mean() > (1 + _WORSE) * old.mean() + chance:
-        worse = f"{found.mean():.4g} instead of {old.mean():.4g}"
-        return quality, f"customers would lie further from the centres: {worse} in the mean of {len(held)} samples"
+    if len(centres) >= len(before) and found.mean() > (1 + _WORSE) ** 2 * old.mean() + chance:
+        worse = f"{quality.distance:.4g} instead of {quality.before:.4g}"
+        return quality, f"customers would lie further from the centres: {worse}, on {len(held)} samples held back"
     return quality, None
-
-
-def _births_and_deaths(last: Model | None, model: Model) -> tuple[Event, ...]:
-    before = {persona.number: persona for persona in last.personas} if last else {}
-    after = {persona.number: persona for persona in model.personas}
-    born = [Birth(one.number, one.label, one.share) for number, one in after.items() if number not in before]
-    died = [Death(one.number, one.label, one.share) for number, one in before.items() if number not in after]
-    return (*born, *died)
