@@ -1,4 +1,4 @@
-"""The core is pure: language, events, engine and personas read no files and no clocks, speak to nobody, and draw no lots."""
+"""The core is pure: its rooms read no files and no clocks, speak to nobody, and draw no lots."""
 
 from __future__ import annotations
 
