@@ -82,4 +82,5 @@ def scaled_by(trainer: Trainer, raw: Floats) -> Floats:
     last = trainer.last
     assert last is not None
     centred: Floats = transformed(raw) - np.array(last.training.means)
-    return np.divide(centred, np.array(last.scales))
+    scaled: Floats = centred / np.array(last.scales)
+    return scaled

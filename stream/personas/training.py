@@ -210,8 +210,8 @@ class Trainer:
         elif centres is None:
             centres = self._without_small(draft, recent, random)
         if centres is None and self._known is not None and len(held) >= _COMPARED_ON:
-            found = better_moves(recent[-_LOOKED_AT:], held, present, self._settings.k, self._settings.min_share, random)
-            centres = self._third_win(found)
+            samples, settings = recent[-_LOOKED_AT:], self._settings
+            centres = self._third_win(better_moves(samples, held, present, settings.k, settings.min_share, random))
         if centres is None:
             return draft
         self._row = _Row()

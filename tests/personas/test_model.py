@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream.errors import ModelError
-from stream.personas.model import NOBODY, Model, Persona, Quality, Training, decode, encode, transformed
+from stream.personas.model import NOBODY, Floats, Model, Persona, Quality, Training, decode, encode, transformed
 
 
 def model(**changes: object) -> Model:
@@ -27,10 +27,11 @@ def model(**changes: object) -> Model:
     return msgspec.structs.replace(found, **changes)
 
 
-def raw(*places: tuple[float, float]) -> np.ndarray:
+def raw(*places: tuple[float, float]) -> Floats:
     """Raw vectors whose transformed ones are these."""
     found = np.array(places)
-    return np.sign(found) * np.expm1(np.abs(found))
+    vectors: Floats = np.sign(found) * np.expm1(np.abs(found))
+    return vectors
 
 
 def test_a_model_comes_back_from_json_to_the_last_bit() -> None:
