@@ -79,8 +79,8 @@ class Trainer:
     """Learns from samples; each version goes on from the one before.
 
     What it knows is the last model and the samples since, so a trainer that starts with that model and gets the same
-    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` begins afresh, and what moves won in
-    versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other users of random
+    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` begins afresh, and what moves won
+    in versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other users of random
     numbers play a part.
     """
 
