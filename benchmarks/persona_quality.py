@@ -117,7 +117,7 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
     last, end_ms = models[-1], partition.latest_ms
     rows = partition.profiles.every_row()
     vectors = partition.vectors(rows, end_ms)
-    active: npt.NDArray[np.bool_] = ~np.isnan(vectors).any(axis=1)
+    active = ~np.isnan(vectors[:, 0])  # all of a row or nothing
     customers = [name for name, is_active in zip(partition.profiles.customers(rows), active, strict=True) if is_active]
     vectors = vectors[active]
     habits = [truth[customer] for customer in customers]

@@ -28,8 +28,9 @@ def labels(names: Sequence[str], places: Floats) -> list[str]:
     parts = [_parts(names, place) for place in places.tolist()]
     told = [_TOLD] * len(parts)
     for _ in range(_TOLD, _TOLD_AT_MOST):
-        found = Counter(_text(part, n) for part, n in zip(parts, told, strict=True))
-        told = [n + (found[_text(part, n)] > 1) for part, n in zip(parts, told, strict=True)]
+        # The same in another order says the same.
+        found = Counter(frozenset(part[:n]) for part, n in zip(parts, told, strict=True))
+        told = [n + (found[frozenset(part[:n])] > 1) for part, n in zip(parts, told, strict=True)]
     return [_text(part, n) for part, n in zip(parts, told, strict=True)]
 
 

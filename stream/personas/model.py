@@ -58,7 +58,6 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     was better; ``below`` those in which a persona was too small, by its number.
     """
 
-    seed: int
     means: tuple[float, ...]
     variances: tuple[float, ...]
     seen: int
@@ -98,6 +97,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             raise ValueError(f"a centre needs {width} coordinates, one a feature")
         if not all(math.isfinite(place) for persona in self.personas for place in persona.centre):
             raise ValueError("a centre's coordinates have to be finite")
+        if not all(0 <= persona.share <= 1 for persona in self.personas):
+            raise ValueError("shares lie between 0 and 1")
         if len(set(numbers)) < len(numbers) or min(numbers) < 1 or max(numbers) >= self.next_number:
             raise ValueError(f"personas' numbers have to differ and lie between 1 and {self.next_number - 1}")
         if len(self.training.means) != width or len(self.training.variances) != width:

@@ -17,7 +17,9 @@ _RELUCTANCE = 0.15
 _EXCHANGE = 0.03
 #: So often k-means++ begins anew, as scikit-learn does it; fewer times to find out how many personas there are.
 _STARTS = 10
-_STARTS_EACH = 3
+_STARTS_EACH = 4
+#: So often the number is looked for, each time with the directions that the one before has left.
+_LOOKS = 2
 
 
 class Move(enum.StrEnum):
@@ -80,13 +82,16 @@ def better_moves(
 def best_start(
     samples: Floats, held: Floats, bounds: tuple[int, int], min_share: float, random: np.random.Generator
 ) -> Floats:
-    """The centres to begin with; their number is the one within the bounds that fits the samples held back best."""
+    """The centres to begin with; as few within the bounds as fit the samples held back about as well as any number."""
     least, most = bounds
     found = {k: started(samples, k, random, _STARTS if least == most else _STARTS_EACH) for k in range(least, most + 1)}
     best = most
-    if least < most:
-        directions = dimensions(samples, found[most])
-        best = min(found, key=lambda k: error_for(held, found[k], directions))
+    for _ in range(_LOOKS if least < most else 0):
+        # With more centres than groups the scatter within them looks rounder than it is.
+        directions = dimensions(samples, found[best])
+        errors = {k: error_for(held, centres, directions) for k, centres in found.items()}
+        enough = min(errors.values()) + _RELUCTANCE * 2.0 / directions / most
+        best = min(k for k, error in errors.items() if error <= enough)
     centres = found[best] if least == most else started(samples, best, random, _STARTS)
     for _ in range(best):
         if (shares(samples, centres) >= min_share).all():

@@ -22,8 +22,10 @@ from stream.personas.scaling import Scaling
 
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
-#: From so many of the samples before the first version centres are looked for once more.
-_ANEW = 8_000
+#: From so many of the most recent samples centres are looked for anew, and moves are made.
+_LOOKED_AT = 8_000
+#: By so many their number may differ then from what the first samples said.
+_FEWER_OR_MORE = 3
 #: Samples a persona without which there is no version.
 _NEEDED_EACH = 20
 #: What is held back from learning, to judge by.
@@ -77,8 +79,9 @@ class Trainer:
     """Learns from samples; each version goes on from the one before.
 
     What it knows is the last model and the samples since, so a trainer that starts with that model and gets the same
-    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` begins afresh. Neither how samples
-    are cut into batches nor hashes nor other users of random numbers play a part.
+    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` begins afresh, and what moves won
+    in versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other users of random
+    numbers play a part.
     """
 
     def __init__(self, settings: Settings, last: Model | None = None) -> None:
@@ -208,8 +211,8 @@ class Trainer:
         elif centres is None:
             centres = self._without_small(draft, recent, random)
         if centres is None and self._known is not None and len(held) >= _COMPARED_ON:
-            found = better_moves(recent, held, present, self._settings.k, self._settings.min_share, random)
-            centres = self._third_win(found)
+            samples, settings = recent[-_LOOKED_AT:], self._settings
+            centres = self._third_win(better_moves(samples, held, present, settings.k, settings.min_share, random))
         if centres is None:
             return draft
         self._row = _Row()
@@ -217,9 +220,10 @@ class Trainer:
 
     def _begun_anew(self, present: Floats, recent: Floats, held: Floats, random: np.random.Generator) -> Floats | None:
         """Nobody knows the personas before the first version: now there are more samples to look for centres."""
-        k = len(present)
-        anew = best_start(recent[-_ANEW:], held, (k, k), self._settings.min_share, random)
-        return anew if inertia(held, anew) < inertia(held, present) else None
+        k, (least, most) = len(present), self._settings.k
+        bounds = (max(least, k - _FEWER_OR_MORE), min(most, k + _FEWER_OR_MORE))
+        anew = best_start(recent[-_LOOKED_AT:], held, bounds, self._settings.min_share, random)
+        return anew if len(anew) != k or inertia(held, anew) < inertia(held, present) else None
 
     def _resized(self, centres: Floats, recent: Floats, random: np.random.Generator) -> Floats | None:
         """Brings the number of centres within the bounds, which others may have set than those of the last version."""
@@ -275,7 +279,6 @@ class Trainer:
             for number, centre, share, text in zip(numbers, centres, draft.shares.tolist(), texts, strict=True)
         ]
         training = Training(
-            seed=self._settings.seed,
             means=tuple(self._scaling.means.tolist()),
             variances=tuple(self._scaling.variances.tolist()),
             seen=self._scaling.seen,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream.errors import ModelError
-from stream.personas.model import NOBODY, Model, Persona, Quality, Training, decode, encode, transformed
+from stream.personas.model import NOBODY, Floats, Model, Persona, Quality, Training, decode, encode, transformed
 
 
 def model(**changes: object) -> Model:
@@ -22,15 +22,16 @@ def model(**changes: object) -> Model:
         quality=Quality(0.9, 0.91, 0.5, 4_000),
         offset=1234,
         next_number=6,
-        training=Training(0, (0.1, 1 / 3), (0.25, 4.0), 20_000, 16_000.0, {"more": 1}, {5: 2}),
+        training=Training((0.1, 1 / 3), (0.25, 4.0), 20_000, 16_000.0, {"more": 1}, {5: 2}),
     )
     return msgspec.structs.replace(found, **changes)
 
 
-def raw(*places: tuple[float, float]) -> np.ndarray:
+def raw(*places: tuple[float, float]) -> Floats:
     """Raw vectors whose transformed ones are these."""
     found = np.array(places)
-    return np.sign(found) * np.expm1(np.abs(found))
+    vectors: Floats = np.sign(found) * np.expm1(np.abs(found))
+    return vectors
 
 
 def test_a_model_comes_back_from_json_to_the_last_bit() -> None:
@@ -49,10 +50,11 @@ def test_a_model_comes_back_from_json_to_the_last_bit() -> None:
         ({"scales": [1.0, None]}, r"Expected `float`, got `null` - at `\$.scales\[1\]`"),
         ({"personas": []}, "a feature and a persona"),
         ({"personas": [{"number": 1, "centre": [0.0], "share": 1.0, "label": ""}]}, "needs 2 coordinates"),
+        ({"personas": [{"number": 1, "centre": [0.0, 0.0], "share": 1.5, "label": ""}]}, "shares lie between 0 and 1"),
         ({"next_number": 5}, "between 1 and 4"),
         ({"offset": "12"}, r"Expected `int`, got `str` - at `\$.offset`"),
         ({"colour": "red"}, "unknown field `colour`"),
-        ({"training": {}}, r"missing required field `seed` - at `\$.training`"),
+        ({"training": {}}, r"missing required field `means` - at `\$.training`"),
     ],
 )
 def test_anything_else_is_refused_with_a_reason(change: dict[str, object], message: str) -> None:

@@ -165,6 +165,11 @@ def test_labels_differ_as_far_as_personas_do() -> None:
     ]
 
 
+def test_the_same_in_another_order_is_no_difference() -> None:
+    found = labels(("orders", "spent", "recency"), np.array([[1.0, 0.9, 0.5], [0.9, 1.0, -0.5]]))
+    assert found == ["high orders, high spent, high recency", "high spent, high orders, low recency"]
+
+
 @pytest.mark.parametrize("more", [0.0, 0.02, 0.5])
 def test_drift_is_told_where_customers_go_further_away(more: float) -> None:
     random = np.random.default_rng(1)
