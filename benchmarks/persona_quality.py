@@ -5,6 +5,9 @@ personas are compared with their habits, and with what scikit-learn's k-means fi
 
     segstream simulate --habits personas --customers 20000 --days 60 --output events.jsonl --truth truth.jsonl
     python -m benchmarks.persona_quality events.jsonl truth.jsonl
+
+With ``--daily`` both are also compared every day, k-means fitted anew each time: who changes their habit, or has a new
+one, is in which persona, and when. Events of ``segstream simulate --scenario`` are made for that.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
+from stream.engine.persona_plan import PART
 from stream.engine.plan import compile_plan
 from stream.instants import parse_instant
 from stream.language.checker import load
@@ -43,10 +48,92 @@ class _Watched(Training):
     """A trainer in a replay, with the partition that it saw last."""
 
     partition: Partition | None = None
+    daily: tuple[_Daily, _Daily] | None = None  # of personas, and of k-means fitted anew
+    clusters = 0
 
     def take(self, partition: Partition) -> Iterator[Changes]:
         self.partition = partition
+        now_ms = self.next_ms
         yield from super().take(partition)
+        if self.daily is not None and now_ms is not None and now_ms % _DAY_MS == 0 and partition.model_version:
+            self._compare(partition, now_ms)
+
+    def _compare(self, partition: Partition, now_ms: int) -> None:
+        assert self.daily is not None
+        rows = partition.profiles.every_row()
+        vectors = partition.vectors(rows, now_ms)
+        rows, vectors = rows[~np.isnan(vectors[:, 0])], vectors[~np.isnan(vectors[:, 0])]
+        customers = partition.profiles.customers(rows)
+        numbers = partition.profiles.column(partition.plan.layout.by_key()[PART].at, rows)
+        places = transformed(vectors)
+        fitted = KMeans(self.clusters, n_init=3, random_state=0).fit(places / places.std(axis=0).clip(1e-9))
+        self.daily[0].add(now_ms, customers, numbers.tolist())
+        self.daily[1].add(now_ms, customers, fitted.labels_.tolist())
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is true of a customer: the habit, the one that follows and from when, and what else becomes of them."""
+
+    habit: str
+    later: str | None
+    later_ms: int | None
+    doubles_ms: int | None
+    left_ms: int | None
+
+    def at(self, now_ms: int) -> str:
+        return (
+            self.later
+            if self.later is not None and self.later_ms is not None and now_ms >= self.later_ms
+            else self.habit
+        )
+
+
+@dataclass
+class _Day:
+    """Of each habit at an instant: the cluster that holds most of its customers, with recall and purity."""
+
+    at_ms: int
+    found: dict[str, tuple[int, float, float]]
+    of_switched: float  # the share of customers with a new habit who are in the cluster of those that had it before
+
+
+class _Daily:
+    """Follows habits day by day in a clustering."""
+
+    def __init__(self, truth: dict[str, _Known]) -> None:
+        self._truth = truth
+        self.days: list[_Day] = []
+
+    def add(self, at_ms: int, customers: list[str], labels: list[int]) -> None:
+        habits = [self._truth[customer].at(at_ms) for customer in customers]
+        switched = [self._truth[customer].later is not None for customer in customers]
+        cells = Counter(zip(habits, labels, strict=True))
+        sizes, clusters = Counter(habits), Counter(labels)
+        settled = Counter(
+            pair for pair, is_new in zip(zip(habits, labels, strict=True), switched, strict=True) if not is_new
+        )
+        found, homes = {}, {}
+        for habit in sizes:
+            label = max(clusters, key=lambda one: cells[habit, one])
+            found[habit] = label, cells[habit, label] / sizes[habit], cells[habit, label] / clusters[label]
+            homes[habit] = max(clusters, key=lambda one: settled[habit, one])
+        moved = [homes[habit] == label for habit, label, is_new in zip(habits, labels, switched, strict=True) if is_new]
+        self.days.append(_Day(at_ms, found, float(np.mean(moved)) if moved else 0.0))
+
+    def half_ms(self, from_ms: int) -> int | None:
+        """When half of those with a new habit were where it belongs."""
+        return next((day.at_ms for day in self.days if day.at_ms >= from_ms and day.of_switched >= 0.5), None)
+
+    def held_ms(self, habit: str, from_ms: int) -> int | None:
+        """When a cluster had half of a habit's customers and they were half of it, from then on for three days."""
+        held = [
+            (day.at_ms, habit in day.found and min(day.found[habit][1:]) >= 0.5)
+            for day in self.days
+            if day.at_ms >= from_ms
+        ]
+        runs = zip(held, held[1:], held[2:], strict=False)
+        return next((run[0][0] for run in runs if all(is_held for _, is_held in run)), None)
 
 
 class _Log:
@@ -93,24 +180,35 @@ def main() -> None:
     parser.add_argument("truth", type=Path)
     parser.add_argument("--definitions", type=Path, default=Path(__file__).with_name("personas.yaml"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--daily", action="store_true", help="compare every day")
+    parser.add_argument("--clusters", type=int, default=7, help="how many k-means finds every day")
     arguments = parser.parse_args()
     plan = compile_plan(load(arguments.definitions.read_text(encoding="utf-8"), arguments.definitions.name))
     section = plan.definitions.personas
     assert section is not None
     assert plan.personas is not None
-    log, published = _Log(), list[Publication]()
+    log, published, truth = _Log(), list[Publication](), _truth(arguments.truth)
     training = _Watched(section, plan.personas.features, arguments.seed, published.append)
+    if arguments.daily:
+        training.daily = _Daily(truth), _Daily(truth)
+        training.clusters = arguments.clusters
     summary = replay(plan, [str(arguments.events)], Outlets(log.add), versions=training)
-    _report(training, log, published, _truth(arguments.truth))
+    _report(training, log, published, truth)
+    if training.daily is not None:
+        _report_daily(*training.daily, truth, published)
     print(f"{summary.events:,} events of {summary.customers:,} customers")
 
 
-def _truth(path: Path) -> dict[str, str]:
+def _truth(path: Path) -> dict[str, _Known]:
+    found = {}
     with path.open(encoding="utf-8") as lines:
-        return {record["customer_id"]: record["habit"] for record in map(json.loads, lines)}
+        for record in map(json.loads, lines):
+            later = record.get("later_habit"), record.get("later_from"), record.get("spending_doubles_from")
+            found[record["customer_id"]] = _Known(record["habit"], *later, record.get("alive_until"))
+    return found
 
 
-def _report(training: _Watched, log: _Log, published: list[Publication], truth: dict[str, str]) -> None:
+def _report(training: _Watched, log: _Log, published: list[Publication], truth: dict[str, _Known]) -> None:
     partition = training.partition
     assert partition is not None
     models = [one.model for one in published if one.model is not None]
@@ -120,7 +218,7 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
     active = ~np.isnan(vectors[:, 0])  # all of a row or nothing
     customers = [name for name, is_active in zip(partition.profiles.customers(rows), active, strict=True) if is_active]
     vectors = vectors[active]
-    habits = [truth[customer] for customer in customers]
+    habits = [truth[customer].at(end_ms) for customer in customers]
     present = [log.switches[customer][-1][2] or "" for customer in customers]
     scaled: Floats = transformed(vectors) / np.array(last.scales)
     yardstick = KMeans(len(last.personas), n_init=10, random_state=0).fit(scaled).labels_
@@ -139,8 +237,37 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
         print(f"switched by a version: at most {shares[-1]:.2%}, median {shares[len(shares) // 2]:.2%} of customers")
     months = len(customers) * (end_ms - settled_ms) / (30 * _DAY_MS)
     print(f"there and back within a week: {log.there_and_back(settled_ms) / months:.3f} a customer and month")
-    for event in (event for one in published for event in one.events):
-        print(f"  {event}")
+
+
+def _report_daily(ours: _Daily, theirs: _Daily, truth: dict[str, _Known], published: list[Publication]) -> None:
+    """When each of the two noticed what happened to habits."""
+    first_ms = ours.days[0].at_ms
+    switches = [known.later_ms for known in truth.values() if known.later_ms is not None]
+    if switches:
+        from_ms = min(switches)
+        print(
+            f"half of who took on another habit (day 0): {_days(ours.half_ms(from_ms), from_ms)} in personas,", end=" "
+        )
+        print(f"{_days(theirs.half_ms(from_ms), from_ms)} in KMeans")
+    for habit in sorted({known.habit for known in truth.values()}):
+        held = ours.held_ms(habit, first_ms), theirs.held_ms(habit, first_ms)
+        numbers = list(dict.fromkeys(day.found[habit][0] for day in ours.days if habit in day.found))
+        last = next(
+            (day.at_ms for day in reversed(ours.days) if habit in day.found and min(day.found[habit][1:]) >= 0.5), None
+        )
+        print(
+            f"{habit}: held from day {_days(held[0], first_ms)} in personas, {_days(held[1], first_ms)} in KMeans;",
+            end=" ",
+        )
+        print(f"until day {_days(last, first_ms)}, as {', '.join(f'p{number}' for number in numbers)}")
+    for one in published:
+        if one.model is not None:
+            for event in one.events:
+                print(f"  day {_days(one.model.effective_ms, first_ms)}: {event}")
+
+
+def _days(at_ms: int | None, from_ms: int) -> str:
+    return "never" if at_ms is None else f"{(at_ms - from_ms) / _DAY_MS:.1f}"
 
 
 if __name__ == "__main__":
