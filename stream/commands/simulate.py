@@ -40,6 +40,29 @@ from stream.commands.parameter_types import Count, Instant, Share
     show_envvar=True,
 )
 @click.option(
+    "--habits",
+    type=click.Choice(["shop", "personas"]),
+    default="shop",
+    show_default=True,
+    help="Which habits the customers have: a shop's, or those to try clustering on.",
+    show_envvar=True,
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(["none", "switch", "birth", "death", "doubling"]),
+    default="none",
+    show_default=True,
+    help="What happens to one of the habits: half of its customers take on another, its customers come only then, "
+    "all of them leave, or they spend twice as much.",
+    show_envvar=True,
+)
+@click.option(
+    "--scenario-day",
+    type=Count(),
+    help="After how many days that happens. Default: half of them.",
+    show_envvar=True,
+)
+@click.option(
     "--duplicates", type=Share(), default=0.0, show_default=True, help="Share of events sent twice.", show_envvar=True
 )
 @click.option(
@@ -65,6 +88,9 @@ def simulate(
     days: int | None,
     start: int | None,
     seed: int,
+    habits: str,
+    scenario: str,
+    scenario_day: int | None,
     duplicates: float,
     late: float,
     output: str,
@@ -86,15 +112,19 @@ def simulate(
             seed=seed,
             duplicates=duplicates,
             late=late,
+            habits=habits,
+            scenario=scenario,
+            scenario_day=scenario_day,
         )
     except ValueError as error:
         # It begins with the name of the argument.
-        raise click.UsageError(f"--{error}".replace("--start_ms", "--start")) from error
+        name, _, problem = str(error).partition(" ")
+        raise click.UsageError(f"--{name.removesuffix('_ms').replace('_', '-')} {problem}") from error
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context(Output(output))
-        habits = stack.enter_context(Output(truth)) if truth else None
+        known = stack.enter_context(Output(truth)) if truth else None
         for chunk in simulation.chunks():
             lines.write(chunk)
-        if habits is not None:
+        if known is not None:
             for line in simulation.truth():
-                habits.write(line)
+                known.write(line)

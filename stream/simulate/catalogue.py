@@ -11,7 +11,7 @@ from stream.simulate.draws import Draws, Floats, Ints, Objects, cumulative_share
 
 SHOP = "https://shop.example.com"
 PRODUCTS_PER_CATEGORY = 200
-QUANTITIES = 3
+QUANTITIES = 6  # of one product in a cart, from 1 up
 ZIPF_SHIFT = 4  # Zipf-Mandelbrot: the product of rank r is viewed in proportion to 1 / (r + 4)
 
 #: Category, relative demand, typical price in whole units, and what people type to find it.

@@ -1,7 +1,8 @@
-"""The customers: hidden parameters that never change, and what the shop's traffic has made of them so far."""
+"""The customers: hidden parameters, drawn before anything happens."""
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,17 +10,14 @@ from typing import Any
 import numpy as np
 
 from stream.simulate.catalogue import CATEGORIES
-from stream.simulate.draws import Bools, Draws, Floats, Ints, Objects, cumulative_shares
-from stream.simulate.habits import COUNTRIES, DEVICES, HABITS, PLANS
+from stream.simulate.draws import Bools, Draws, Floats, Ints, cumulative_shares
+from stream.simulate.habits import COUNTRIES, DEVICES, HabitSet
+from stream.simulate.scenarios import BIRTH_DAYS, SWITCHING_SHARE, Scenario
 from stream.simulate.season import DAY_MS, HOUR_MS, busy_hours, instant_of
 
 NEVER = 2**62  # an instant that does not come
 BAD_ADDRESSES = 0.015
 TRUTH_BLOCK = 10_000
-VISITS_AHEAD = 4_096  # drawn at once at most
-
-PLAN_NAMES: Objects = np.array([name for _, name in PLANS], dtype=np.object_)
-PLAN_FROM: Ints = np.array([orders for orders, _ in PLANS])
 
 
 def customer_id(index: int) -> str:
@@ -37,13 +35,15 @@ class Population:
     Lifetimes and rates are those of Pareto/NBD (Schmittlein, Morrison and Colombo, Management Science 33, 1987; BG/NBD
     is its easier kin): visits are Poisson with a gamma-distributed rate, and the time until a customer leaves for good
     is exponential with a gamma-mixed mean. A habit's customers who are there at the start are ``stay / (stay + days)``
-    of all (Little's law), the others arrive evenly over the period, so that traffic neither grows nor dries up.
+    of all (Little's law), the others arrive evenly over the period, so that traffic neither grows nor dries up; a
+    scenario of a birth or a death changes when the customers of its habit come and go.
     """
 
-    def __init__(self, n: int, start_ms: int, end_ms: int, seed: int) -> None:
+    def __init__(self, n: int, start_ms: int, end_ms: int, seed: int, habits: HabitSet, scenario: Scenario) -> None:
         self.n, self.start_ms, self.end_ms = n, start_ms, end_ms
+        self.habits, self.scenario, self.seed = habits, scenario, seed
         draws = Draws(seed, 1)
-        self.habit: Ints = draws.pick(cumulative_shares([habit.share for habit in HABITS]), n)
+        self.habit: Ints = draws.pick(cumulative_shares([habit.share for habit in self.habits.habits]), n)
         # The first customer is a regular who was always there and never leaves: no shop is ever without traffic.
         self.habit[0] = 0
         self.country: Ints = draws.pick(cumulative_shares([share for _, share, _, _ in COUNTRIES]), n)
@@ -51,7 +51,26 @@ class Population:
         self.favourite: Ints = draws.pick(cumulative_shares([demand for _, demand, _, _ in CATEGORIES]), n)
         self.ahead_ms: Ints = np.array([hours * HOUR_MS for _, _, hours, _ in COUNTRIES])[self.country]
 
-        self.visits_per_day: Floats = self._each("visits_per_day") * draws.erlang(n, 3)
+        self._parameter_draws = copy.deepcopy(draws)
+        self.draw_parameters(draws)
+        self.bad_address: Bools = draws.chance(np.full(n, BAD_ADDRESSES))
+        self.mail_slot: Floats = draws.uniform(n)  # the customer's place in the queue of a mailing
+        self.dormant: Bools = self._each("dormant") > 0
+        self.buys_once: Bools = self._each("buys_once") > 0
+
+        self._draw_lifetimes(draws)
+        silent_days = np.where(
+            self.dormant, 18 + 80 * draws.uniform(n), np.minimum(draws.exponential(n) / self.visits_per_day, 60)
+        )
+        established = self.arrived_ms == 0
+        self.last_visit_ms: Ints = np.where(established, start_ms - (silent_days * DAY_MS).astype(np.int64), 0)
+        before = np.floor(draws.exponential(n) * self.purchase * self.visits_per_day * 250).astype(np.int64)
+        self.orders_before: Ints = np.where(established, before, 0)
+
+    def draw_parameters(self, draws: Draws) -> None:
+        """What follows from a customer's habit, scattered around it."""
+        n = self.n
+        self.visits_per_day: Floats = self._each("visits_per_day") * draws.erlang(n, self.habits.evenness)
         self.purchase: Floats = self._scattered(draws, "purchase")
         self.more_views: Floats = self._scattered(draws, "more_views")
         self.more_items: Floats = self._scattered(draws, "more_items")
@@ -62,33 +81,57 @@ class Population:
         self.price_level: Floats = self._each("price_level") * (0.8 + 0.2 * draws.uniform(n))
         self.subscribed: Bools = draws.chance(self._each("subscribed"))
         self.daily_deals: Bools = draws.chance(self._each("daily_deals")) & self.subscribed
-        self.bad_address: Bools = draws.chance(np.full(n, BAD_ADDRESSES))
-        self.mail_slot: Floats = draws.uniform(n)  # the customer's place in the queue of a mailing
-        self.dormant: Bools = self._each("dormant") > 0
-        self.buys_once: Bools = self._each("buys_once") > 0
+        self.checkout: Floats = self._each("checkout")
+        self.cart: Floats = self._each("cart")
+        self.unsubscribes: Floats = self._each("unsubscribes")
+        self.pieces: Ints = np.ones(n, dtype=np.int64)  # of each item, times what is usual
+
+    def _draw_lifetimes(self, draws: Draws) -> None:
+        """When each customer arrives, and until when they are a customer."""
+        n, start_ms, end_ms, scenario = self.n, self.start_ms, self.end_ms, self.scenario
+        arrive_from, arrive_until = np.full(n, start_ms), np.full(n, end_ms)
+        born = self._has(self.habits.born) & (scenario.kind == "birth")
+        dying = self._has(self.habits.dying) & (scenario.kind == "death")
+        arrive_from[born] = scenario.at_ms
+        arrive_until[born] = min(scenario.at_ms + BIRTH_DAYS * DAY_MS, end_ms)
+        arrive_until[dying] = scenario.at_ms
 
         # An arrival of 0 stands for: there before the start.
         stay_days = self._each("stay_days")
         days = (end_ms - start_ms) / DAY_MS
         established = (draws.uniform(n) < stay_days / (stay_days + days)) & (self._each("arrives") == 0) | self.dormant
         established[0] = True
-        opening, closing = self.busy(np.full(n, start_ms)), self.busy(np.full(n, end_ms))
+        established &= ~born
+        opening, closing = self.busy(arrive_from), self.busy(arrive_until)
         first = self.at_busy(opening + (closing - opening) * draws.uniform(n))
-        self.arrived_ms: Ints = np.where(established, 0, np.clip(first, max(start_ms, 1), end_ms - 1))
+        self.arrived_ms: Ints = np.where(established, 0, np.clip(first, np.maximum(arrive_from, 1), arrive_until - 1))
         stay_ms = stay_days * DAY_MS * draws.exponential(n) * draws.erlang(n, 2)
         alive_until = np.maximum(self.arrived_ms, start_ms) + np.minimum(stay_ms, 1e15).astype(np.int64) + 1
         self.alive_until_ms: Ints = np.where(alive_until > end_ms, NEVER, alive_until)
         self.alive_until_ms[0] = NEVER
+        self.alive_until_ms[dying] = np.minimum(self.alive_until_ms[dying], scenario.at_ms)
 
-        silent_days = np.where(
-            self.dormant, 18 + 80 * draws.uniform(n), np.minimum(draws.exponential(n) / self.visits_per_day, 60)
-        )
-        self.last_visit_ms: Ints = np.where(established, start_ms - (silent_days * DAY_MS).astype(np.int64), 0)
-        before = np.floor(draws.exponential(n) * self.purchase * self.visits_per_day * 250).astype(np.int64)
-        self.orders_before: Ints = np.where(established, before, 0)
+    def later(self) -> Population:
+        """The same customers from the scenario's instant on."""
+        later = copy.copy(self)
+        if self.scenario.kind == "switch":
+            later.habit = np.where(self._switching(), self.habits.index(self.habits.switching[1]), self.habit)
+            later.draw_parameters(copy.deepcopy(self._parameter_draws))
+        elif self.scenario.kind == "doubling":
+            later.pieces = np.where(self._has(self.habits.doubling), 2, 1)
+        return later
+
+    def _switching(self) -> Bools:
+        """Who takes on another habit: a share of those who have the one and are customers at that instant."""
+        there = (self.arrived_ms < self.scenario.at_ms) & (self.alive_until_ms > self.scenario.at_ms)
+        return self._has(self.habits.switching[0]) & there & (Draws(self.seed, 9).uniform(self.n) < SWITCHING_SHARE)
+
+    def _has(self, name: str) -> Bools:
+        has: Bools = self.habit == self.habits.index(name)
+        return has
 
     def _each(self, parameter: str) -> Floats:
-        return np.array([float(getattr(habit, parameter)) for habit in HABITS])[self.habit]
+        return np.array([float(getattr(habit, parameter)) for habit in self.habits.habits])[self.habit]
 
     def _scattered(self, draws: Draws, parameter: str) -> Floats:
         return self._each(parameter) * (0.6 + 0.8 * draws.uniform(self.n))
@@ -108,10 +151,25 @@ class Population:
 
     def truth(self, pace: float) -> Iterator[bytes]:
         """A JSON line per customer, in order of the ids; ``pace`` multiplies the rates of visits."""
+        later = None if self.scenario.kind == "none" else self.later()
         for first in range(0, self.n, TRUTH_BLOCK):
-            columns = self._truth_columns(slice(first, min(first + TRUTH_BLOCK, self.n)), pace)
+            block = slice(first, min(first + TRUTH_BLOCK, self.n))
+            columns = self._truth_columns(block, pace)
+            if later is not None:
+                columns |= self._later_columns(block, later)
             for row in zip(*columns.values(), strict=True):
                 yield json.dumps(dict(zip(columns, row, strict=True)), separators=(",", ":")).encode() + b"\n"
+
+    def _later_columns(self, block: slice, later: Population) -> dict[str, list[Any]]:
+        """What a scenario changes about customers for whom it is not said by when they arrive and leave."""
+        at_ms, habits = self.scenario.at_ms, self.habits.habits
+        now, then = self.habit[block].tolist(), later.habit[block].tolist()
+        pieces = later.pieces[block].tolist()
+        return {
+            "later_habit": [None if one == other else habits[other].name for one, other in zip(now, then, strict=True)],
+            "later_from": [None if one == other else at_ms for one, other in zip(now, then, strict=True)],
+            "spending_doubles_from": [at_ms if times > 1 else None for times in pieces],
+        }
 
     def _truth_columns(self, block: slice, pace: float) -> dict[str, list[Any]]:
         def rounded(values: Floats) -> list[float]:
@@ -120,7 +178,7 @@ class Population:
         alive_until = self.alive_until_ms[block].tolist()
         return {
             "customer_id": [customer_id(index) for index in range(block.start, block.stop)],
-            "habit": [HABITS[habit].name for habit in self.habit[block].tolist()],
+            "habit": [self.habits.habits[habit].name for habit in self.habit[block].tolist()],
             "country": [COUNTRIES[country][0] for country in self.country[block].tolist()],
             "device": [DEVICES[device][0] for device in self.device[block].tolist()],
             "favourite_category": [CATEGORIES[category][0] for category in self.favourite[block].tolist()],
@@ -139,83 +197,3 @@ class Population:
             "email_click_rate": rounded(self.clicks[block]),
             "winback_propensity": rounded(self.winback[block]),
         }
-
-
-class State:
-    """What changes while the traffic goes on: who visits next when, who is subscribed, who has bought how often."""
-
-    def __init__(self, population: Population, pace: float, draws: Draws) -> None:
-        self.population = population
-        self.pace = pace
-        self._draws = draws
-        self.last_visit_ms: Ints = population.last_visit_ms.copy()
-        self.orders: Ints = population.orders_before.copy()
-        self.subscribed: Bools = population.subscribed.copy()
-        self.dormant: Bools = population.dormant.copy()
-        # Who arrives does so by a visit; at a slow pace not even each of these takes place.
-        arrives = population.arrived_ms > 0
-        seen = draws.uniform(population.n) < pace
-        self.next_visit_ms: Ints = np.where(arrives & seen, population.arrived_ms, NEVER)
-        missed = np.flatnonzero(arrives & ~seen)
-        self.plan_visits(missed, population.arrived_ms[missed])
-        there = np.flatnonzero((population.arrived_ms == 0) & ~population.dormant)
-        self.plan_visits(there, np.full(len(there), population.start_ms))
-
-    def plan_visits(self, who: Ints, after_ms: Ints) -> None:
-        """Draw the next visit of each of ``who`` (no repeats) after an instant; none if they leave before it."""
-        self.next_visit_ms[who] = self._draw_visits(who, after_ms, 1)[:, 0]
-
-    def take_visits(self, until_ms: int) -> tuple[Ints, Ints]:
-        """All visits that begin before ``until_ms``: when, and whose."""
-        due = np.flatnonzero(self.next_visit_ms < until_ms)
-        when, whose = [self.next_visit_ms[due]], [due]
-        while len(due):
-            # Several at once for few customers: one who visits thousands of times a day would take as many rounds.
-            ahead = max(1, min(64, VISITS_AHEAD // len(due)))
-            at_ms = self._draw_visits(due, self.next_visit_ms[due], ahead)
-            following = np.minimum(np.count_nonzero(at_ms < until_ms, axis=1), ahead - 1)
-            row, place = np.nonzero(np.arange(ahead) < following[:, None])
-            next_ms = at_ms[np.arange(len(due)), following]
-            self.next_visit_ms[due] = next_ms
-            still = next_ms < until_ms
-            when += [at_ms[row, place], next_ms[still]]
-            whose += [due[row], due[still]]
-            due = due[still]
-        return np.concatenate(when), np.concatenate(whose)
-
-    def _draw_visits(self, who: Ints, after_ms: Ints, ahead: int) -> Ints:
-        """The instants of the next visits of ``who`` after an instant: i64[len(who), ahead], NEVER once they left."""
-        people = self.population
-        waits = self._draws.exponential(len(who) * ahead).reshape(len(who), ahead)
-        waits *= 24.0 / (people.visits_per_day[who] * self.pace)[:, None]
-        busy = people.busy(after_ms, who)[:, None] + np.minimum(np.cumsum(waits, axis=1), 1e8)
-        at_ms = people.at_busy(busy.ravel(), np.repeat(who, ahead)).reshape(len(who), ahead)
-        at_ms = np.maximum(at_ms, after_ms[:, None])
-        return np.where(at_ms < people.alive_until_ms[who][:, None], at_ms, NEVER)
-
-    def hurry(self, now_ms: int) -> None:
-        """Double the pace from ``now_ms`` on: the period is over and lines are still wanted.
-
-        Waits are memoryless, so all that were drawn may be drawn again.
-        """
-        self.pace *= 2
-        awake = np.flatnonzero(~self.dormant & (self.population.alive_until_ms == NEVER))
-        self.plan_visits(awake, np.full(len(awake), now_ms))
-
-    def plans(self, who: Ints) -> Objects:
-        """The plan each of ``who`` is on, by the orders made so far."""
-        plans: Objects = PLAN_NAMES[np.searchsorted(PLAN_FROM, self.orders[who], side="right") - 1]
-        return plans
-
-    def note_visits(self, who: Ints, end_ms: Ints, bought: Bools) -> None:
-        """Remember that ``who`` visited until ``end_ms``, and which of the visits made an order."""
-        np.maximum.at(self.last_visit_ms, who, end_ms)
-        np.add.at(self.orders, who[bought], 1)
-
-    def wake(self, who: Ints, at_ms: Ints) -> None:
-        """Those of ``who`` who are dormant visit again from ``at_ms`` on."""
-        first = np.zeros(len(who), dtype=np.bool_)
-        first[np.unique(who, return_index=True)[1]] = True
-        waking = first & self.dormant[who]
-        self.dormant[who[waking]] = False
-        self.plan_visits(who[waking], at_ms[waking])

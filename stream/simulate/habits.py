@@ -1,4 +1,4 @@
-"""The habits of customers: what a clustering should find again."""
+"""The habits of customers, in sets: what a clustering should find again."""
 
 from __future__ import annotations
 
@@ -31,13 +31,36 @@ class Habit:
     opens: float
     clicks: float  # of the opened mails
     winback: float = 0.0  # of the opened win-back mails
+    unsubscribes: float = 0.006  # of the opened mails
     arrives: bool = False  # within the period, rather than being there already
     buys_once: bool = False
     dormant: bool = False  # silent at the start, until a win-back mail
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HabitSet:
+    """The habits of a shop's customers, and which of them the scenarios are about (see ``Scenario``).
+
+    ``lines_per_customer_day`` is what a customer comes to in a day on average (measured): what chooses customers or
+    days where they are not given. The larger ``evenness`` (the shape of a gamma distribution), the less the rates of
+    visits scatter within a habit. The first habit is also that of the customer who is always there.
+    """
+
+    habits: tuple[Habit, ...]
+    lines_per_customer_day: float
+    evenness: int
+    switching: tuple[str, str]  # from, to
+    born: str
+    dying: str
+    doubling: str
+
+    def index(self, name: str) -> int:
+        """The number of a habit."""
+        return [habit.name for habit in self.habits].index(name)
+
+
 # fmt: off
-HABITS: tuple[Habit, ...] = (
+_SHOP = (
     Habit(name="loyal_regular", share=0.14, visits_per_day=0.45, stay_days=900, purchase=0.075, checkout=0.03,
           cart=0.09, more_views=2.6, more_items=1.2, price_level=0.1, coupon=0.08, subscribed=0.85, daily_deals=0.15,
           opens=0.35, clicks=0.15),
@@ -63,7 +86,53 @@ HABITS: tuple[Habit, ...] = (
           cart=0.10, more_views=5.5, more_items=0.6, price_level=0.0, coupon=0.35, subscribed=0.5, daily_deals=0.1,
           opens=0.40, clicks=0.15, arrives=True),
 )
+
+_PERSONAS = (
+    Habit(name="regular", share=0.15, visits_per_day=0.70, stay_days=15000, purchase=0.38, checkout=0.04, cart=0.08,
+          more_views=1.2, more_items=0.4, price_level=-0.1, coupon=0.05, subscribed=1.0, daily_deals=0.0, opens=0.68,
+          clicks=0.24, unsubscribes=0.001),
+    Habit(name="bargain_hunter", share=0.14, visits_per_day=0.45, stay_days=15000, purchase=0.17, checkout=0.05,
+          cart=0.20, more_views=3.5, more_items=0.8, price_level=-0.9, coupon=0.80, subscribed=1.0, daily_deals=0.95,
+          opens=0.42, clicks=0.20, unsubscribes=0.002),
+    Habit(name="big_spender", share=0.14, visits_per_day=0.25, stay_days=15000, purchase=0.62, checkout=0.03, cart=0.06,
+          more_views=1.5, more_items=5.0, price_level=0.95, coupon=0.02, subscribed=0.3, daily_deals=0.0, opens=0.12,
+          clicks=0.08),
+    Habit(name="window_shopper", share=0.15, visits_per_day=0.60, stay_days=15000, purchase=0.004, checkout=0.004,
+          cart=0.03, more_views=4.0, more_items=0.3, price_level=0.2, coupon=0.05, subscribed=0.3, daily_deals=0.0,
+          opens=0.12, clicks=0.08),
+    Habit(name="wish_lister", share=0.13, visits_per_day=0.50, stay_days=15000, purchase=0.007, checkout=0.03,
+          cart=0.50, more_views=3.0, more_items=1.5, price_level=0.2, coupon=0.10, subscribed=0.5, daily_deals=0.0,
+          opens=0.15, clicks=0.08),
+    Habit(name="mail_reader", share=0.14, visits_per_day=0.05, stay_days=15000, purchase=0.01, checkout=0.02, cart=0.06,
+          more_views=1.0, more_items=0.7, price_level=0.0, coupon=0.25, subscribed=1.0, daily_deals=1.0, opens=0.60,
+          clicks=0.36, unsubscribes=0.0005),
+    Habit(name="occasional", share=0.15, visits_per_day=0.10, stay_days=15000, purchase=0.03, checkout=0.02, cart=0.08,
+          more_views=1.5, more_items=0.6, price_level=0.0, coupon=0.15, subscribed=0.4, daily_deals=0.0, opens=0.10,
+          clicks=0.08),
+)
 # fmt: on
+
+#: By the name that ``segstream simulate --habits`` takes.
+HABIT_SETS: dict[str, HabitSet] = {
+    "shop": HabitSet(
+        habits=_SHOP,
+        lines_per_customer_day=2.7,
+        evenness=3,
+        switching=("window_shopper", "loyal_regular"),
+        born="email_lover",
+        dying="bargain_hunter",
+        doubling="big_spender",
+    ),
+    "personas": HabitSet(
+        habits=_PERSONAS,
+        lines_per_customer_day=3.6,
+        evenness=6,
+        switching=("window_shopper", "regular"),
+        born="mail_reader",
+        dying="wish_lister",
+        doubling="regular",
+    ),
+}
 
 #: Country, share of the customers, hours ahead of UTC (winter time all year), currency.
 COUNTRIES: tuple[tuple[str, float, int, str], ...] = (

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from stream.contract import Kind
 from stream.simulate.catalogue import SHOP, Catalogue, price_text
-from stream.simulate.customers import Population, State, customer_id
+from stream.simulate.customers import Population, customer_id
 from stream.simulate.draws import Bools, Draws, Ints, Objects, cumulative_shares
 from stream.simulate.habits import COUNTRIES, DEVICES
+from stream.simulate.state import State
 from stream.simulate.visits import Visits
 
 LOGGED_IN_SHARE = 0.15  # of the visits begin with an event that carries traits
@@ -167,7 +168,7 @@ class Writer:
     ) -> list[str]:
         visit = visits.visit[orders]  # ascending, like item_visit
         who = visits.who[visit]
-        with_coupon = self._draws.chance(self._people.coupon[who])
+        with_coupon = self._draws.chance(state.population.coupon[who])
         coupon = self._draws.below(len(who), len(COUPONS))
         cents = self._catalogue.price_cents[visits.item_product]
         # A coupon lowers the items' prices, so that the total stays their sum.

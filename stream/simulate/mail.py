@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from stream.simulate.customers import State
 from stream.simulate.draws import Bools, Draws, Floats, Ints, Objects
 from stream.simulate.lines import Lines, Sources, Writer
 from stream.simulate.season import DAY_MS, HOUR_MS
+from stream.simulate.state import State
 from stream.simulate.visits import BOUGHT, FILLED_CART, Visits
 
 
@@ -37,7 +37,7 @@ DORMANT_OPENS = 0.3  # of what they would open otherwise
 REMINDER_SHARE = 0.5
 REMINDER_OPENS = 1.6  # times a customer's usual share
 OPENS_AFTER_HOURS, CLICKS_AFTER_MS, VISITS_AFTER_MS = 3.0, 40_000.0, 1_500
-UNSUBSCRIBES, COMPLAINS = 0.006, 0.0004  # of the opened, of the delivered
+COMPLAINS = 0.0004  # of the delivered
 DAY_INDEX_MONDAY = 3  # 1970-01-01 was a Thursday
 
 
@@ -125,7 +125,7 @@ class Mail:
         opened = ~bounced & draws.chance(opens) & (opened_ms < people.alive_until_ms[who])
         clicked_ms = opened_ms + 2_000 + (draws.exponential(n) * CLICKS_AFTER_MS).astype(np.int64)
         clicked = opened & draws.chance(clicks) & (clicked_ms + VISITS_AFTER_MS < people.alive_until_ms[who])
-        left = opened & ~clicked & (draws.uniform(n) < UNSUBSCRIBES) & (clicked_ms < people.alive_until_ms[who])
+        left = opened & ~clicked & draws.chance(people.unsubscribes[who]) & (clicked_ms < people.alive_until_ms[who])
         complained = ~bounced & ~opened & (draws.uniform(n) < COMPLAINS)
         complained &= opened_ms < people.alive_until_ms[who]
         state.subscribed[who[bounced | left | complained]] = False

@@ -8,20 +8,21 @@ import numpy as np
 
 from stream.contract import LAST_INSTANT
 from stream.simulate.catalogue import Catalogue
-from stream.simulate.customers import Population, State
+from stream.simulate.customers import NEVER, Population
 from stream.simulate.delivery import Delivery
 from stream.simulate.draws import Draws, Floats, Ints
+from stream.simulate.habits import HABIT_SETS, HabitSet
 from stream.simulate.lines import Lines, Sources, Writer
 from stream.simulate.mail import DORMANT_OPENS, Mail
+from stream.simulate.scenarios import SCENARIOS, Scenario
 from stream.simulate.season import DAY_MS
+from stream.simulate.state import State
 from stream.simulate.visits import BOUGHT, draw_visits
 
 #: Monday, 6 January 2025, 00:00 UTC.
 DEFAULT_START_MS = 1_736_121_600_000
 DEFAULT_CUSTOMERS = 1_000
 DEFAULT_DAYS = 30
-#: What a customer comes to in a day on average (measured): what chooses customers or days where they are not given.
-LINES_PER_CUSTOMER_DAY = 2.7
 DERIVED_DAYS_MAX = 365
 
 CUSTOMERS_MAX = 20_000_000
@@ -53,8 +54,12 @@ class Simulation:
     timestamp says; see ``Delivery``. Without ``events`` they only rearrange and repeat the lines that come without
     them. The shop's catalogue is the same for every seed.
 
+    ``habits`` is the name of a set of habits (``HABIT_SETS``), ``scenario`` what happens to some of them (``Scenario``)
+    as ``scenario_day`` days are over, by default half of ``days``. The pace that ``events`` need is estimated as if
+    nobody switched.
+
     Attributes: ``events`` (None if not given), ``customers``, ``days``, ``start_ms``, ``end_ms``, ``seed``,
-    ``duplicates``, ``late`` as resolved, ``lines_expected`` (an estimate unless ``events`` is given).
+    ``duplicates``, ``late``, ``scenario`` as resolved, ``lines_expected`` (an estimate unless ``events`` is given).
 
     Raises ``ValueError`` for arguments out of range, naming the argument.
 
@@ -73,6 +78,9 @@ class Simulation:
         seed: int = 0,
         duplicates: float = 0.0,
         late: float = 0.0,
+        habits: str = "shop",
+        scenario: str = "none",
+        scenario_day: int | None = None,
     ) -> None:
         _check_count("events", events, EVENTS_MAX)
         _check_count("customers", customers, CUSTOMERS_MAX)
@@ -82,7 +90,11 @@ class Simulation:
         if seed < 0:
             raise ValueError(f"seed must be 0 or more, not {seed}")
         self.events, self.seed, self.duplicates, self.late = events, seed, duplicates, late
-        self.customers, self.days = _population_and_period(events, customers, days, duplicates)
+        _check_name("habits", habits, tuple(HABIT_SETS))
+        _check_name("scenario", scenario, SCENARIOS)
+        habit_set = HABIT_SETS[habits]
+        originals = None if events is None else events / (1 + duplicates)
+        self.customers, self.days = _population_and_period(originals, customers, days, habit_set)
         # A stream of so many lines may run past its period by a little; a year is more than that.
         last_start = LAST_INSTANT - (self.days + 365) * DAY_MS
         if not 0 <= start_ms <= last_start:
@@ -90,7 +102,8 @@ class Simulation:
         self.start_ms, self.end_ms = start_ms, start_ms + self.days * DAY_MS
 
         self._catalogue = Catalogue()
-        self._population = Population(self.customers, start_ms, self.end_ms, seed)
+        self.scenario = _scenario(scenario, scenario_day, start_ms, self.days)
+        self._population = Population(self.customers, start_ms, self.end_ms, seed, habit_set, self.scenario)
         by_visits, others = self._expect()
         natural = by_visits + others
         self._pace, self._reach = 1.0, 1.0
@@ -111,7 +124,9 @@ class Simulation:
         ``visit_rate`` (a day, while active, besides visits from mails), ``purchase_propensity`` (orders a visit),
         ``basket_size`` (about the mean number of items), ``views_per_visit``, ``price_level`` (-1..1),
         ``coupon_use`` (a share of the orders), ``email_subscribed``, ``daily_deals``, ``email_open_rate``,
-        ``email_click_rate`` (of the opened), ``winback_propensity`` (of the opened win-back mails).
+        ``email_click_rate`` (of the opened), ``winback_propensity`` (of the opened win-back mails). With a scenario
+        also ``later_habit`` and ``later_from`` (ms; null for who does not switch; the parameters are those before),
+        and ``spending_doubles_from`` (ms; null for whose does not).
         """
         return self._population.truth(self._pace)
 
@@ -144,11 +159,16 @@ class Simulation:
         delivery = Delivery(self.duplicates, self.late, gap_ms, self.seed)
         window_ms = min(max(round(gap_ms * WINDOW_LINES), WINDOW_MIN_MS), DAY_MS)
         from_ms, hurry_ms = self.start_ms, self.end_ms + DAY_MS
+        turn_ms = NEVER if self.scenario.kind == "none" else self.scenario.at_ms
         while self.events is not None or from_ms < self.end_ms:
             if from_ms >= hurry_ms:
                 state.hurry(from_ms)
                 hurry_ms += DAY_MS
-            until_ms = from_ms + window_ms if self.events is not None else min(from_ms + window_ms, self.end_ms)
+            if from_ms == turn_ms:
+                state.follow(self._population.later(), from_ms)
+                turn_ms = NEVER
+            last_ms = turn_ms if self.events is not None else min(turn_ms, self.end_ms)
+            until_ms = min(from_ms + window_ms, last_ms)
             for lines in mail.send_mailings(from_ms, until_ms):
                 delivery.add(self._within_period(lines))
             more = True
@@ -227,21 +247,40 @@ def _write_visits(
 
 
 def _population_and_period(
-    events: int | None, customers: int | None, days: int | None, duplicates: float
+    originals: float | None, customers: int | None, days: int | None, habits: HabitSet
 ) -> tuple[int, int]:
     """The customers and days that are meant; see ``Simulation``."""
-    if events is None:
+    if originals is None:
         return customers or DEFAULT_CUSTOMERS, days or DEFAULT_DAYS
-    customer_days = events / (1 + duplicates) / LINES_PER_CUSTOMER_DAY
+    customer_days = originals / habits.lines_per_customer_day
     if customers is not None:
         return customers, days or min(max(round(customer_days / customers), 1), DERIVED_DAYS_MAX)
     days = days or DEFAULT_DAYS
     return min(max(round(customer_days / days), 1), CUSTOMERS_MAX), days
 
 
+def _scenario(kind: str, day: int | None, start_ms: int, days: int) -> Scenario:
+    """The scenario that is meant, in the middle of the period where no day is given."""
+    if kind == "none":
+        if day is not None:
+            raise ValueError("scenario_day needs a scenario")
+        return Scenario(kind, start_ms)
+    if days < 2:
+        raise ValueError(f"scenario needs 2 days or more, not {days}")
+    day = days // 2 if day is None else day
+    if not 1 <= day < days:
+        raise ValueError(f"scenario_day must be from 1 to {days - 1} for {days} days, not {day}")
+    return Scenario(kind, start_ms + day * DAY_MS)
+
+
 def _check_count(name: str, value: int | None, largest: int) -> None:
     if value is not None and not 1 <= value <= largest:
         raise ValueError(f"{name} must be from 1 to {largest}, not {value}")
+
+
+def _check_name(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value}")
 
 
 def _check_share(name: str, value: float) -> None:

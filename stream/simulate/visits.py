@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream.simulate.catalogue import PRODUCTS_PER_CATEGORY, QUANTITIES, Catalogue
-from stream.simulate.customers import State
 from stream.simulate.draws import Bools, Draws, Floats, Ints
-from stream.simulate.habits import HABITS
+from stream.simulate.state import State
 
 BROWSED, FILLED_CART, CHECKED_OUT, BOUGHT = 0, 1, 2, 3
 
@@ -19,13 +18,10 @@ FAVOURITE_SHARE = 0.6  # of the products viewed are of the favourite category
 LISTING_SHARE = 0.4  # of the products viewed were found on another page of results
 SEARCH_SHARE = 0.35  # of those pages are searches
 REMOVAL_SHARE = 0.2  # of the filled carts lose an item again
-VIEWS_MAX, ITEMS_MAX = 40, 12
+VIEWS_MAX, ITEMS_MAX, PIECES_MAX = 40, 12, QUANTITIES // 2  # pieces before they are doubled
 PAUSE_MIN_MS = 900
 #: Mean pause before an event by its column: listing or removal, view or cart page, adding or checkout, purchase.
 PAUSES_MS: Floats = np.array([32_000.0, 21_000.0, 26_000.0, 48_000.0])
-
-_CHECKOUT: Floats = np.array([habit.checkout for habit in HABITS])
-_CART: Floats = np.array([habit.cart for habit in HABITS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,8 @@ def draw_outcomes(state: State, draws: Draws, who: Ints, from_mail: Bools) -> In
     people = state.population
     buy = people.purchase[who] * np.where(from_mail, MAIL_BOOST, 1.0)
     buy = np.where(people.buys_once[who] & (state.orders[who] > 0), buy * AFTER_ONLY_ORDER, buy)
-    check_out = buy + _CHECKOUT[people.habit[who]]
-    fill_cart = check_out + _CART[people.habit[who]]
+    check_out = buy + people.checkout[who]
+    fill_cart = check_out + people.cart[who]
     u = draws.uniform(len(who))
     return (u < fill_cart).astype(np.int64) + (u < check_out) + (u < buy)
 
@@ -96,7 +92,7 @@ def draw_visits(
     last = place == views[row_visit]
     product = draw_products(state, catalogue, draws, who[row_visit])
     quantity = 1 + (draws.uniform(len(product)) < 0.12).astype(np.int64)
-    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), QUANTITIES)
+    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), PIECES_MAX) * people.pieces[who[row_visit]]
     # Exactly ``added`` of the ``views`` rows, evenly spread from a random beginning.
     turned = place + draws.below(visits, VIEWS_MAX)[row_visit]
     adds = ~last & ((turned * added[row_visit]) % views[row_visit] < added[row_visit])

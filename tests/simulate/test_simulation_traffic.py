@@ -10,7 +10,7 @@ import pytest
 
 from stream.simulate import Simulation
 from stream.simulate.draws import Draws, exact_log
-from stream.simulate.habits import HABITS
+from stream.simulate.habits import HABIT_SETS
 from stream.simulate.season import busy_hours, instant_of
 from tests.simulate.simulated import Event, Traffic, four_weeks
 
@@ -136,10 +136,10 @@ def test_truth_lists_every_customer(traffic: Traffic) -> None:
     assert list(traffic.truth) == [f"c{n:06d}" for n in range(1, 1_501)]
     assert {event["customer_id"] for event in traffic.events} <= set(traffic.truth)
     habits = Counter(record["habit"] for record in traffic.truth.values())
-    assert set(habits) == {habit.name for habit in HABITS}
-    for habit in HABITS:
+    assert set(habits) == {habit.name for habit in HABIT_SETS["shop"].habits}
+    for habit in HABIT_SETS["shop"].habits:
         assert habits[habit.name] / 1_500 == pytest.approx(habit.share, abs=0.04)
-    assert sum(habit.share for habit in HABITS) == pytest.approx(1)
+    assert sum(habit.share for habit in HABIT_SETS["shop"].habits) == pytest.approx(1)
     for record in traffic.truth.values():
         assert record["visit_rate"] > 0
         assert 0 <= record["purchase_propensity"] < 0.5
