@@ -49,8 +49,8 @@ def draw_outcomes(state: State, draws: Draws, who: Ints, from_mail: Bools) -> In
     people = state.population
     buy = people.purchase[who] * np.where(from_mail, MAIL_BOOST, 1.0)
     buy = np.where(people.buys_once[who] & (state.orders[who] > 0), buy * AFTER_ONLY_ORDER, buy)
-    check_out = buy + people.checkout[who]
-    fill_cart = check_out + people.cart[who]
+    check_out = buy + people.of_habit("checkout", who)
+    fill_cart = check_out + people.of_habit("cart", who)
     u = draws.uniform(len(who))
     return (u < fill_cart).astype(np.int64) + (u < check_out) + (u < buy)
 

@@ -175,6 +175,25 @@ def test_a_habit_spends_twice_as_much(habits: str) -> None:
         assert pieces / items == pytest.approx(times * usual_pieces / usual_items, rel=0.08), (of, later)
 
 
+def test_it_happens_at_the_instant_however_the_period_is_cut() -> None:
+    """Traffic is drawn in windows of hours where there is much of it: visits of that very minute are as they should."""
+    simulation = Simulation(customers=12_000, days=2, habits="personas", scenario="doubling", seed=2)
+    truth = [orjson.loads(line)["spending_doubles_from"] for line in simulation.truth()]
+    began: dict[str, int] = {}
+    odd: Counter[bool] = Counter()
+    for event in (orjson.loads(line) for chunk in simulation.chunks() for line in chunk.splitlines()):
+        if "session_id" not in event or truth[int(event["customer_id"][1:]) - 1] is None:
+            continue
+        start_ms = began.setdefault(event["session_id"], event["timestamp"])
+        if event["type"] == "purchase":
+            # The first event comes up to some minutes after the instant that is drawn for the visit.
+            later = start_ms >= simulation.scenario.at_ms + DAY_MS / 288
+            if later or start_ms < simulation.scenario.at_ms:
+                odd[later] += sum(item["quantity"] % 2 for item in event["items"])
+    assert odd[True] == 0
+    assert odd[False] > 300
+
+
 @pytest.mark.parametrize("scenario", ["birth", "death", "doubling", "switch"])
 def test_before_it_happens_nobody_else_is_different(scenario: str) -> None:
     plain, made = traffic("personas", "none"), traffic("personas", scenario)
