@@ -92,7 +92,8 @@ def draw_visits(
     last = place == views[row_visit]
     product = draw_products(state, catalogue, draws, who[row_visit])
     quantity = 1 + (draws.uniform(len(product)) < 0.12).astype(np.int64)
-    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), PIECES_MAX) * people.pieces[who[row_visit]]
+    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), PIECES_MAX)
+    quantity *= people.pieces[who[row_visit]]
     # Exactly ``added`` of the ``views`` rows, evenly spread from a random beginning.
     turned = place + draws.below(visits, VIEWS_MAX)[row_visit]
     adds = ~last & ((turned * added[row_visit]) % views[row_visit] < added[row_visit])

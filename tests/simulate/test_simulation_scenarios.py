@@ -44,9 +44,9 @@ def acts(event: Event) -> bool:
 
 def acts_a_day(made: Traffic, customers: set[str], *, later: bool) -> float:
     """How much the customers do a day and customer, before the scenario's instant or from a day after it on."""
-    days = DAYS - DAY - 1 if later else DAY
+    days = DAYS - DAY - 1.0 if later else float(DAY)
     first, last = (instant(made) + DAY_MS, made.simulation.end_ms) if later else (0, instant(made))
-    count = sum(
+    count: int = sum(
         acts(event) and event["customer_id"] in customers and first <= event["timestamp"] < last
         for event in made.events
     )
@@ -104,7 +104,7 @@ def test_half_of_a_habit_switches(habits: str) -> None:
     assert all(made.truth[customer]["later_from"] is None for customer in made.truth.keys() - switched)
 
     def orders_a_day(customers: set[str], *, later: bool) -> float:
-        count = sum(
+        count: int = sum(
             event["type"] == "purchase"
             and event["customer_id"] in customers
             and (event["timestamp"] >= instant(made)) is later
