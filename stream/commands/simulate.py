@@ -44,7 +44,8 @@ from stream.commands.parameter_types import Count, Instant, Share
     type=click.Choice(["shop", "personas"]),
     default="shop",
     show_default=True,
-    help="Which habits the customers have: a shop's, or those to try clustering on.",
+    metavar="NAME",
+    help="Which habits the customers have: shop, or personas, which are there to try clustering on.",
     show_envvar=True,
 )
 @click.option(
@@ -52,8 +53,9 @@ from stream.commands.parameter_types import Count, Instant, Share
     type=click.Choice(["none", "switch", "birth", "death", "doubling"]),
     default="none",
     show_default=True,
-    help="What happens to one of the habits: half of its customers take on another, its customers come only then, "
-    "all of them leave, or they spend twice as much.",
+    metavar="NAME",
+    help="What happens to one of the habits: none, switch (half of its customers take on another), birth (its "
+    "customers come only now), death (all of them leave) or doubling (they spend twice as much).",
     show_envvar=True,
 )
 @click.option(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.simulate.catalogue import CATEGORIES
 from stream.simulate.draws import Bools, Draws, Floats, Ints, cumulative_shares
@@ -81,10 +82,7 @@ class Population:
         self.price_level: Floats = self._each("price_level") * (0.8 + 0.2 * draws.uniform(n))
         self.subscribed: Bools = draws.chance(self._each("subscribed"))
         self.daily_deals: Bools = draws.chance(self._each("daily_deals")) & self.subscribed
-        self.checkout: Floats = self._each("checkout")
-        self.cart: Floats = self._each("cart")
-        self.unsubscribes: Floats = self._each("unsubscribes")
-        self.pieces: Ints = np.ones(n, dtype=np.int64)  # of each item, times what is usual
+        self.pieces: npt.NDArray[np.int8] = np.ones(n, dtype=np.int8)  # of each item, times what is usual
 
     def _draw_lifetimes(self, draws: Draws) -> None:
         """When each customer arrives, and until when they are a customer."""
@@ -118,7 +116,7 @@ class Population:
             later.habit = np.where(self._switching(), self.habits.index(self.habits.switching[1]), self.habit)
             later.draw_parameters(copy.deepcopy(self._parameter_draws))
         elif self.scenario.kind == "doubling":
-            later.pieces = np.where(self._has(self.habits.doubling), 2, 1)
+            later.pieces = np.where(self._has(self.habits.doubling), np.int8(2), np.int8(1))
         return later
 
     def _switching(self) -> Bools:
@@ -130,8 +128,15 @@ class Population:
         has: Bools = self.habit == self.habits.index(name)
         return has
 
+    def of_habit(self, parameter: str, who: Ints) -> Floats:
+        """What all customers of a habit have in common, for each of ``who``."""
+        return self._values(parameter)[self.habit[who]]
+
     def _each(self, parameter: str) -> Floats:
-        return np.array([float(getattr(habit, parameter)) for habit in self.habits.habits])[self.habit]
+        return self._values(parameter)[self.habit]
+
+    def _values(self, parameter: str) -> Floats:
+        return np.array([float(getattr(habit, parameter)) for habit in self.habits.habits])
 
     def _scattered(self, draws: Draws, parameter: str) -> Floats:
         return self._each(parameter) * (0.6 + 0.8 * draws.uniform(self.n))

@@ -125,7 +125,8 @@ class Mail:
         opened = ~bounced & draws.chance(opens) & (opened_ms < people.alive_until_ms[who])
         clicked_ms = opened_ms + 2_000 + (draws.exponential(n) * CLICKS_AFTER_MS).astype(np.int64)
         clicked = opened & draws.chance(clicks) & (clicked_ms + VISITS_AFTER_MS < people.alive_until_ms[who])
-        left = opened & ~clicked & draws.chance(people.unsubscribes[who]) & (clicked_ms < people.alive_until_ms[who])
+        weary = draws.chance(people.of_habit("unsubscribes", who))
+        left = opened & ~clicked & weary & (clicked_ms < people.alive_until_ms[who])
         complained = ~bounced & ~opened & (draws.uniform(n) < COMPLAINS)
         complained &= opened_ms < people.alive_until_ms[who]
         state.subscribed[who[bounced | left | complained]] = False

@@ -49,8 +49,8 @@ def draw_outcomes(state: State, draws: Draws, who: Ints, from_mail: Bools) -> In
     people = state.population
     buy = people.purchase[who] * np.where(from_mail, MAIL_BOOST, 1.0)
     buy = np.where(people.buys_once[who] & (state.orders[who] > 0), buy * AFTER_ONLY_ORDER, buy)
-    check_out = buy + people.checkout[who]
-    fill_cart = check_out + people.cart[who]
+    check_out = buy + people.of_habit("checkout", who)
+    fill_cart = check_out + people.of_habit("cart", who)
     u = draws.uniform(len(who))
     return (u < fill_cart).astype(np.int64) + (u < check_out) + (u < buy)
 
@@ -92,7 +92,8 @@ def draw_visits(
     last = place == views[row_visit]
     product = draw_products(state, catalogue, draws, who[row_visit])
     quantity = 1 + (draws.uniform(len(product)) < 0.12).astype(np.int64)
-    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), PIECES_MAX) * people.pieces[who[row_visit]]
+    quantity = np.minimum(quantity + (draws.uniform(len(product)) < 0.04), PIECES_MAX)
+    quantity *= people.pieces[who[row_visit]]
     # Exactly ``added`` of the ``views`` rows, evenly spread from a random beginning.
     turned = place + draws.below(visits, VIEWS_MAX)[row_visit]
     adds = ~last & ((turned * added[row_visit]) % views[row_visit] < added[row_visit])

@@ -154,12 +154,15 @@ def test_variables_stand_for_options_of_simulate(tmp_path: Path) -> None:
         "days": "3",
         "start": "2024-01-01T00:00:00Z",
         "seed": "5",
+        "habits": "personas",
+        "scenario": "death",
+        "scenario-day": "2",
         "duplicates": "0.1",
         "late": "10%",
         "output": str(output),
         "truth": str(truth),
     }
-    variables = {f"SEGSTREAM_SIMULATE_{name.upper()}": value for name, value in values.items()}
+    variables = {f"SEGSTREAM_SIMULATE_{name.upper().replace('-', '_')}": value for name, value in values.items()}
     assert set(variables) == {variable(name, option) for name, option in OPTIONS if name == "simulate"}
     assert invoke("simulate", env=variables).exit_code == 0
     expected = output.read_bytes(), truth.read_bytes()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
+from stream.cli import cli
 from stream.instants import format_instant
 from stream.simulate import DEFAULT_CUSTOMERS, DEFAULT_DAYS, DEFAULT_START_MS, Simulation
+from stream.simulate.habits import HABIT_SETS
+from stream.simulate.scenarios import SCENARIOS
 from tests.cli.commands import invoke, records, run, usage_error
 from tests.replay.replaying import SEGMENTS, write
 from tests.replay.replaying import run as replay
@@ -70,6 +74,23 @@ def test_defaults_are_those_that_the_help_names() -> None:
     assert f"Default: {DEFAULT_DAYS}, or" in words
 
 
+def test_sets_and_scenarios_are_all_that_there_are() -> None:
+    choices = {option.name: option.type for option in cli.commands["simulate"].params}
+    for name, known in (("habits", HABIT_SETS), ("scenario", SCENARIOS)):
+        choice = choices[name]
+        assert isinstance(choice, click.Choice)
+        assert list(choice.choices) == list(known)
+
+
+def test_a_scenario_is_in_the_events_and_in_the_truth(tmp_path: Path) -> None:
+    truth = tmp_path / "t.jsonl"
+    arguments = ["--customers", "100", "--days", "6", "--habits", "personas", "--scenario", "switch"]
+    result = invoke("simulate", *arguments, "--scenario-day", "4", "--truth", truth)
+    same = Simulation(customers=100, days=6, habits="personas", scenario="switch", scenario_day=4)
+    assert result.stdout_bytes == b"".join(same.chunks())
+    assert {record["later_from"] for record in records(truth.read_bytes())} == {None, same.start_ms + 4 * 86_400_000}
+
+
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
@@ -94,6 +115,10 @@ def test_defaults_are_those_that_the_help_names() -> None:
         ("--late", "nan", "is not a share from 0 to 1"),
         ("--late", "101%", "is not a share from 0 to 1"),
         ("--late", "%", "is not a share from 0 to 1"),
+        ("--habits", "mine", "'mine' is not one of 'shop', 'personas'"),
+        ("--scenario", "flood", "'flood' is not one of 'none', 'switch', 'birth', 'death', 'doubling'"),
+        ("--scenario-day", "0", "'0' is not a whole number above zero"),
+        ("--scenario-day", "2", "--scenario-day needs a scenario"),
         ("--output", "/nowhere/e", "segstream: /nowhere/e: can't be written: No such file or directory"),
         ("--truth", "/nowhere/t", "segstream: /nowhere/t: can't be written: No such file or directory"),
         ("--truth", "-", "--output and --truth both go to standard output: name another file for one"),

@@ -44,13 +44,13 @@ def acts(event: Event) -> bool:
 
 def acts_a_day(made: Traffic, customers: set[str], *, later: bool) -> float:
     """How much the customers do a day and customer, before the scenario's instant or from a day after it on."""
-    days = DAYS - DAY - 1 if later else DAY
+    days = DAYS - DAY - 1.0 if later else float(DAY)
     first, last = (instant(made) + DAY_MS, made.simulation.end_ms) if later else (0, instant(made))
-    count = sum(
+    count: int = sum(
         acts(event) and event["customer_id"] in customers and first <= event["timestamp"] < last
         for event in made.events
     )
-    return float(count) / days / len(customers)
+    return count / days / len(customers)
 
 
 @pytest.mark.parametrize("habits", SETS)
@@ -104,13 +104,13 @@ def test_half_of_a_habit_switches(habits: str) -> None:
     assert all(made.truth[customer]["later_from"] is None for customer in made.truth.keys() - switched)
 
     def orders_a_day(customers: set[str], *, later: bool) -> float:
-        count = sum(
+        count: int = sum(
             event["type"] == "purchase"
             and event["customer_id"] in customers
             and (event["timestamp"] >= instant(made)) is later
             for event in made.events
         )
-        return float(count) / (DAYS - DAY if later else DAY) / len(customers)
+        return count / (DAYS - DAY if later else DAY) / len(customers)
 
     stayed = of_habit(made, habit) - switched
     assert orders_a_day(switched, later=False) < 0.01
@@ -173,6 +173,25 @@ def test_a_habit_spends_twice_as_much(habits: str) -> None:
         usual_pieces, usual_items = spent(plain, of=of, later=later)
         assert items > 20
         assert pieces / items == pytest.approx(times * usual_pieces / usual_items, rel=0.08), (of, later)
+
+
+def test_it_happens_at_the_instant_however_the_period_is_cut() -> None:
+    """Traffic is drawn in windows of hours where there is much of it: visits of that very minute are as they should."""
+    simulation = Simulation(customers=12_000, days=2, habits="personas", scenario="doubling", seed=2)
+    truth = [orjson.loads(line)["spending_doubles_from"] for line in simulation.truth()]
+    began: dict[str, int] = {}
+    odd: Counter[bool] = Counter()
+    for event in (orjson.loads(line) for chunk in simulation.chunks() for line in chunk.splitlines()):
+        if "session_id" not in event or truth[int(event["customer_id"][1:]) - 1] is None:
+            continue
+        start_ms = began.setdefault(event["session_id"], event["timestamp"])
+        if event["type"] == "purchase":
+            # The first event comes up to some minutes after the instant that is drawn for the visit.
+            later = start_ms >= simulation.scenario.at_ms + DAY_MS / 288
+            if later or start_ms < simulation.scenario.at_ms:
+                odd[later] += sum(item["quantity"] % 2 for item in event["items"])
+    assert odd[True] == 0
+    assert odd[False] > 300
 
 
 @pytest.mark.parametrize("scenario", ["birth", "death", "doubling", "switch"])
