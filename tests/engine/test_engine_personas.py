@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 
 from stream.engine.centres import Centres
 from stream.engine.partition import Partition
+from stream.errors import ModelError
 from stream.events.decoder import Decoder
 from stream.instants import parse_instant
 from tests.engine.agreement import about, assert_same, tolerance_ms
@@ -132,3 +134,142 @@ def test_vectors_are_what_the_model_is_of() -> None:
     assert got[0].tolist() == pytest.approx([1.0, 13.0 - 5 / day_ms, 12.0])
     assert not np.isnan(partition.vectors(rows, 114 * day_ms - 1)).any()
     assert np.isnan(partition.vectors(rows, 114 * day_ms)).any(axis=1).tolist() == [False, True]  # 24 days later
+
+
+DAY_MS = 86_400_000
+FEATURES = {"orders": "count(purchase, 24d)", "clicks": "count(click, 24d)"}
+
+
+def file_of(features: Dict | None, **more: Any) -> Dict:
+    segments = {"any": {"enter": "count(click) >= 1"}}
+    if features is None:
+        return {"version": 1, "segments": segments}
+    segments["fans"] = {"enter": 'persona == "p2"'}
+    return {
+        "version": 1,
+        "segments": segments,
+        "personas": {"features": features, "k": 2, "active_within": "24d", **more},
+    }
+
+
+def two_centres(plan_features: tuple[str, ...], version: int = 1) -> Centres:
+    return Centres(version, plan_features, (1, 2), (1.0, 1.0), ((0.0, 0.0), (0.0, 2.0)))
+
+
+def clicked(partition: Partition, customer: str, times: list[int]) -> list[Dict]:
+    events = [
+        {"type": "click", "event_id": f"{customer}{at}", "customer_id": customer, "timestamp": at, "action": "search"}
+        for at in times
+    ]
+    columns, rejections = Decoder(partition.plan.wanted).decode_mixed([json.dumps(event).encode() for event in events])
+    assert not rejections
+    return partition.apply(columns).changes.records
+
+
+def started() -> Partition:
+    """A customer who is in p2, and in the segment that asks for it."""
+    plan = plan_of(file_of(FEATURES))
+    assert plan.personas is not None
+    partition = Partition(plan)
+    partition.use_model(two_centres(plan.personas.features))
+    told = clicked(partition, "a", [100 * DAY_MS + n for n in range(6)])
+    assert [(one["segment"], one["change"]) for one in told] == [
+        ("persona_p1", "entered"), ("any", "entered"),
+        ("persona_p1", "exited"), ("persona_p2", "entered"), ("fans", "entered"),
+    ]  # fmt: skip
+    assert told[3]["values"] == {"count(purchase, 24d)": 0, "count(click, 24d)": 2}
+    assert [one["sequence"] for one in told] == [1, 2, 3, 4, 5]
+    assert partition.personas() == {2: 1}
+    return partition
+
+
+def redefined(before: Partition, definitions: Dict, model: Centres | None = None) -> tuple[Partition, list[Dict]]:
+    partition = Partition(plan_of(definitions))
+    partition.restore(through_bytes(before.snapshot()))
+    if model is not None:
+        partition.use_model(model)
+    return partition, [{k: one[k] for k in ("segment", "change", "cause")} for one in partition.redefine().records]
+
+
+def test_personas_are_left_when_the_file_has_none_any_more() -> None:
+    partition, told = redefined(started(), file_of(None))
+    assert told == [
+        {"segment": "persona_p2", "change": "exited", "cause": "definitions"},
+        {"segment": "fans", "change": "exited", "cause": "definitions"},
+    ]
+    assert partition.personas() == {}
+
+
+def test_personas_are_left_when_they_are_of_other_features() -> None:
+    other = FEATURES | {"clicks": "count(click, 12d)"}
+    partition, told = redefined(started(), file_of(other))
+    assert {"segment": "persona_p2", "change": "exited", "cause": "definitions"} in told
+    assert {"segment": "fans", "change": "exited", "cause": "definitions"} in told
+    assert partition.personas() == {}
+    assert partition.model_version == 0
+
+
+def test_personas_go_on_when_only_what_they_are_called_changes() -> None:
+    before = started()
+    assert before.plan.personas is not None
+    model = two_centres(before.plan.personas.features)
+    definitions = file_of(dict(zip(("o", "c"), FEATURES.values(), strict=True)), aliases={"p2": "fans_of_ours"})
+    partition, told = redefined(before, definitions, model)
+    assert told == []
+    assert partition.personas() == {2: 1}
+    portrait = partition.portrait("a")
+    assert portrait is not None
+    assert portrait.features["persona"] == "fans_of_ours"
+    assert list(portrait.memberships) == ["any", "fans", "persona_p2"]
+    assert portrait.memberships["persona_p2"].since_ms == 100 * DAY_MS + 1
+
+
+def test_who_is_not_active_any_more_has_no_persona_from_that_very_millisecond() -> None:
+    partition = started()
+    last_ms = 100 * DAY_MS + 5
+    over_ms = last_ms + 24 * DAY_MS
+    told = [one for one in partition.advance(over_ms + DAY_MS).records if one["segment"] in ("persona_p2", "fans")]
+    # The windows empty at the border before, so p1 is nearer then; nobody is left without a persona before the instant.
+    exits = [one for one in told if one["change"] == "exited" and one["cause"] == "timer"]
+    assert exits
+    everything = partition.portrait("a")
+    assert everything is not None
+    assert "persona_p2" not in everything.memberships
+    assert "persona_p1" not in everything.memberships
+    assert partition.personas() == {}
+
+
+def test_a_model_is_an_input_at_its_instant() -> None:
+    partition = started()
+    assert partition.plan.personas is not None
+    second = Centres(2, partition.plan.personas.features, (1, 3), (1.0, 1.0), ((0.0, 0.0), (0.0, 2.0)))
+    at_ms = 101 * DAY_MS
+    told = [one for part in partition.apply_model(second, at_ms) for one in part.records]
+    assert [(one["segment"], one["change"], one["cause"], parse_instant(one["at"])) for one in told] == [
+        ("persona_p2", "exited", "model", at_ms),
+        ("persona_p3", "entered", "model", at_ms),
+        ("fans", "exited", "model", at_ms),
+    ]
+    assert [one for part in partition.apply_model(second, at_ms) for one in part.records] == []
+    assert partition.model_version == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"features": ("count(click)",)}, "train a model for these definitions"),
+        ({"numbers": (1, 1)}, "each another one"),
+        ({"numbers": (0, 2)}, "from 1 on"),
+        ({"scales": (1.0, 0.0)}, "not above 0"),
+        ({"scales": (1.0,)}, "of 2 numbers each"),
+        ({"points": ((0.0, float("nan")), (0.0, 1.0))}, "is no number"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(change: Dict, words: str) -> None:
+    plan = plan_of(file_of(FEATURES))
+    assert plan.personas is not None
+    wrong = dataclasses.replace(two_centres(plan.personas.features), **change)
+    with pytest.raises(ModelError, match=words):
+        Partition(plan).use_model(wrong)
+    with pytest.raises(ModelError, match="which this one has not"):
+        Partition(plan_of(file_of(None))).use_model(two_centres(()))

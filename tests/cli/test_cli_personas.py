@@ -1,0 +1,121 @@
+"""``segstream personas train``, and replays with the models that it makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stream.cli import cli
+from stream.personas.model import decode
+
+DEFINITIONS = """\
+version: 1
+segments:
+  any:
+    enter: count(click) >= 1
+  named:
+    enter: persona == "p1"
+personas:
+  features:
+    orders: count(purchase, 3d)
+    views: count(click where action == "product_view", 3d)
+    opened: count(email where action == "opened", 3d)
+  k: 3
+  samples: 2400
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Definitions, events of a week, and the models that were learned from them."""
+    made = tmp_path_factory.mktemp("personas")
+    (made / "segments.yaml").write_text(DEFINITIONS)
+    simulated = run(
+        "simulate", "--habits", "personas", "--customers", "150", "--days", "7", "--output", made / "events.jsonl"
+    )
+    assert simulated.exit_code == 0, simulated.output
+    trained = run("personas", "train", made / "segments.yaml", made / "events.jsonl", "--output", made / "models.jsonl")
+    assert trained.exit_code == 0, trained.output
+    assert "published" in trained.stderr
+    assert "p1 " in trained.stderr
+    return made
+
+
+def test_training_makes_a_model_a_day(folder: Path) -> None:
+    models = [decode(line) for line in (folder / "models.jsonl").read_bytes().splitlines()]
+    assert [model.version for model in models] == list(range(1, len(models) + 1))
+    assert len(models) >= 3
+    days = [model.effective_ms // 86_400_000 for model in models]
+    assert all(model.effective_ms % 86_400_000 == 0 for model in models)
+    assert days == sorted(set(days))
+
+
+def test_training_again_makes_the_same(folder: Path, tmp_path: Path) -> None:
+    again = run("personas", "train", folder / "segments.yaml", folder / "events.jsonl", "--output", tmp_path / "again")
+    assert again.exit_code == 0
+    assert (tmp_path / "again").read_bytes() == (folder / "models.jsonl").read_bytes()
+
+
+def test_a_replay_takes_each_model_when_it_takes_effect(folder: Path, tmp_path: Path) -> None:
+    replayed = run(
+        "replay", folder / "segments.yaml", folder / "events.jsonl", "--personas", folder / "models.jsonl",
+        "--output", tmp_path / "changes.jsonl",
+    )  # fmt: skip
+    assert replayed.exit_code == 0, replayed.output
+    changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_bytes().splitlines()]
+    first = decode((folder / "models.jsonl").read_bytes().splitlines()[0])
+    personas = [change for change in changes if change["segment"].startswith("persona_")]
+    assert {change["cause"] for change in personas} >= {"event", "model"}
+    assert min(change["at"] for change in personas) >= first.effective_at
+    assert any(change["segment"] == "named" for change in changes)
+    sequences: dict[str, list[int]] = {}
+    for change in changes:
+        sequences.setdefault(change["customer_id"], []).append(change["sequence"])
+    assert all(found == list(range(1, len(found) + 1)) for found in sequences.values())
+    without = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--output", tmp_path / "without.jsonl")
+    assert without.exit_code == 0
+    assert "persona_" not in (tmp_path / "without.jsonl").read_text()
+
+
+def test_what_is_no_model_is_refused_with_its_line(folder: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "models.jsonl"
+    wrong.write_bytes((folder / "models.jsonl").read_bytes().splitlines()[0] + b'\n\n{"version": 1}\n')
+    refused = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--personas", wrong)
+    assert refused.exit_code == 64
+    assert f"{wrong}, line 3: not a model of personas" in refused.stderr
+    wrong.write_bytes(b"\n")
+    refused = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--personas", wrong)
+    assert refused.exit_code == 64
+    assert "there is no model in it" in refused.stderr
+
+
+def test_a_model_of_other_definitions_is_refused(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(DEFINITIONS.replace("orders: count(purchase, 3d)", "orders: count(purchase, 4d)"))
+    refused = run("replay", other, folder / "events.jsonl", "--personas", folder / "models.jsonl")
+    assert refused.exit_code == 64
+    assert "line 1: model version 1 is of the features" in refused.stderr
+    assert "train a model for these definitions" in refused.stderr
+
+
+def test_training_without_personas_says_what_to_add(folder: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.yaml"
+    plain.write_text("version: 1\nsegments:\n  any:\n    enter: count(click) >= 1\n")
+    refused = run("personas", "train", plain, folder / "events.jsonl")
+    assert refused.exit_code == 64
+    assert "there is no `personas:`" in refused.stderr
+
+
+def test_training_on_too_little_says_why_there_is_no_model(folder: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_bytes(b"".join((folder / "events.jsonl").read_bytes().splitlines(keepends=True)[:50]))
+    ended = run("personas", "train", folder / "segments.yaml", few)
+    assert ended.exit_code == 1
+    assert "no model came out" in ended.stderr
