@@ -11,7 +11,7 @@ import click
 from stream.cli import EXIT_CONFIG, EXIT_FOUND, Failure
 from stream.commands.definitions import definitions_argument
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
-from stream.commands.replay import plan_of, prepare_aloud
+from stream.commands.plans import plan_of, prepare_aloud
 
 if TYPE_CHECKING:
     from stream.engine.changes import Changes

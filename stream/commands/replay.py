@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stream.cli import EXIT_CONFIG, Failure
-from stream.commands.definitions import checked_file, definitions_argument
+from stream.commands.definitions import definitions_argument
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.parameter_types import Instant
+from stream.commands.plans import plan_of, prepare_aloud
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
     from stream.replay.versions import Recorded
-
-#: Kernels that are in their cache are there much sooner, so after this long it is being compiled.
-NOTICE_AFTER_S = 1.5
 
 
 @click.command()
@@ -104,38 +100,6 @@ def replay(
         )
         summary = run(plan, events, outlets, until_ms=until, sort=sort, versions=versions)
     closing_table(summary, plan.definitions, until_ms=until, sort=sort, reported=rejected is not None)
-
-
-def plan_of(definitions: Path, events: Sequence[str]) -> Plan:
-    """The plan of a definitions file; prints its problems, and ends the command where one is an error."""
-    from stream.engine.plan import compile_plan
-
-    checked = checked_file(definitions)
-    for problem in checked.problems:
-        click.echo(str(problem), err=True)
-    if checked.definitions is None:
-        if any(name.endswith((".yaml", ".yml")) for name in events):
-            click.echo("segstream: the definitions come first: segstream replay DEFINITIONS EVENTS...", err=True)
-        sys.exit(EXIT_CONFIG)
-    return compile_plan(checked.definitions)
-
-
-def prepare_aloud(plan: Plan) -> None:
-    """Loads the compiled kernel. Says so when that takes long, which means that it is being compiled."""
-    from stream.preparation import prepare
-
-    notice = threading.Timer(
-        NOTICE_AFTER_S,
-        click.echo,
-        ("segstream: compiling the engine; this happens once and takes about 20 seconds",),
-        {"err": True},
-    )
-    notice.daemon = True
-    notice.start()
-    try:
-        prepare(plan)
-    finally:
-        notice.cancel()
 
 
 def recorded(path: Path, plan: Plan) -> Recorded:

@@ -12,7 +12,7 @@ import pytest
 from stream import __version__
 from stream.cli import COMMANDS as TABLE
 from stream.cli import cli
-from stream.commands import replay as replaying
+from stream.commands import plans
 from tests.cli.commands import COMMAND, ROOT, environment, invoke, records, run
 from tests.replay.replaying import DEFINITIONS, START, few_events, write
 
@@ -119,7 +119,7 @@ def test_a_slip_is_met_with_a_suggestion(tmp_path: Path) -> None:
 
 
 def test_variables_stand_for_options_of_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replaying, "NOTICE_AFTER_S", 3_600)  # compiling may take long, and is not what this is about
+    monkeypatch.setattr(plans, "NOTICE_AFTER_S", 3_600)  # compiling may take long, and is not what this is about
     definitions = write(tmp_path / "s.yaml", DEFINITIONS.encode())
     events = write(tmp_path / "e", [*few_events()[::-1], {"type": "sale"}])
     output, rejected = tmp_path / "out", tmp_path / "rejected"
@@ -135,7 +135,9 @@ def test_variables_stand_for_options_of_replay(tmp_path: Path, monkeypatch: pyte
         "SEGSTREAM_REPLAY_REJECTED": str(rejected),
         "SEGSTREAM_REPLAY_OUTPUT": str(output),
     }
-    assert set(variables) == {variable(name, option) for name, option in OPTIONS if name == "replay"}
+    # Models need other definitions; their variable is tried where they are.
+    expected_variables = {*variables, "SEGSTREAM_REPLAY_PERSONAS"}
+    assert expected_variables == {variable(name, option) for name, option in OPTIONS if name == "replay"}
     by_variables = invoke("replay", definitions, events, env=variables)
     assert (by_variables.exit_code, by_variables.stdout) == (0, "")
     assert output.read_text() == by_options.stdout

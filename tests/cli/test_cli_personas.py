@@ -79,6 +79,13 @@ def test_a_replay_takes_each_model_when_it_takes_effect(folder: Path, tmp_path: 
     for change in changes:
         sequences.setdefault(change["customer_id"], []).append(change["sequence"])
     assert all(found == list(range(1, len(found) + 1)) for found in sequences.values())
+    by_variable = CliRunner().invoke(
+        cli,
+        ["replay", str(folder / "segments.yaml"), str(folder / "events.jsonl")],
+        env={"SEGSTREAM_REPLAY_PERSONAS": str(folder / "models.jsonl")},
+        auto_envvar_prefix="SEGSTREAM",
+    )
+    assert by_variable.stdout_bytes == (tmp_path / "changes.jsonl").read_bytes()
     without = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--output", tmp_path / "without.jsonl")
     assert without.exit_code == 0
     assert "persona_" not in (tmp_path / "without.jsonl").read_text()

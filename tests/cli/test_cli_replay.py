@@ -13,7 +13,7 @@ import pytest
 
 from stream import preparation
 from stream.cli import Failure
-from stream.commands import replay as module
+from stream.commands import plans as module
 from stream.commands.outputs import Output
 from stream.replay import sorting
 from tests.cli.commands import invoke, records, usage_error

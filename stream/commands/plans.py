@@ -1,0 +1,52 @@
+"""What commands that apply events from files need first: the plan of a definitions file, and compiled code."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.cli import EXIT_CONFIG
+from stream.commands.definitions import checked_file
+
+if TYPE_CHECKING:
+    from stream.engine.plan import Plan
+
+#: Kernels that are in their cache are there much sooner, so after this long it is being compiled.
+NOTICE_AFTER_S = 1.5
+
+
+def plan_of(definitions: Path, events: Sequence[str]) -> Plan:
+    """The plan of a definitions file; prints its problems, and ends the command where one is an error."""
+    from stream.engine.plan import compile_plan
+
+    checked = checked_file(definitions)
+    for problem in checked.problems:
+        click.echo(str(problem), err=True)
+    if checked.definitions is None:
+        if any(name.endswith((".yaml", ".yml")) for name in events):
+            click.echo("segstream: the definitions come first: segstream replay DEFINITIONS EVENTS...", err=True)
+        sys.exit(EXIT_CONFIG)
+    return compile_plan(checked.definitions)
+
+
+def prepare_aloud(plan: Plan) -> None:
+    """Loads the compiled kernel. Says so when that takes long, which means that it is being compiled."""
+    from stream.preparation import prepare
+
+    notice = threading.Timer(
+        NOTICE_AFTER_S,
+        click.echo,
+        ("segstream: compiling the engine; this happens once and takes about 20 seconds",),
+        {"err": True},
+    )
+    notice.daemon = True
+    notice.start()
+    try:
+        prepare(plan)
+    finally:
+        notice.cancel()
