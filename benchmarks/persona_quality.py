@@ -235,6 +235,10 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
     shares = sorted(count / len(customers) for count in moved.values())
     if shares:
         print(f"switched by a version: at most {shares[-1]:.2%}, median {shares[len(shares) // 2]:.2%} of customers")
+        many = [
+            f"day {_days(at_ms, first_ms)}" for at_ms, count in sorted(moved.items()) if count > 0.02 * len(customers)
+        ]
+        print(f"versions by which more than 2 % switched: {', '.join(many) or 'none'}")
     months = len(customers) * (end_ms - settled_ms) / (30 * _DAY_MS)
     print(f"there and back within a week: {log.there_and_back(settled_ms) / months:.3f} a customer and month")
 
