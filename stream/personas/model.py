@@ -28,6 +28,15 @@ def transformed(raw: Floats) -> Floats:
     return cast("Floats", np.sign(raw) * np.log1p(np.abs(raw)))
 
 
+def restored(places: Floats) -> Floats:
+    """The numbers whose `transformed` ones these are.
+
+    >>> restored(np.array([0.0, -0.6931471805599453])).tolist()
+    [0.0, -1.0]
+    """
+    return cast("Floats", np.sign(places) * np.expm1(np.abs(places)))
+
+
 class Persona(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One persona of a version; ``centre`` is in transformed units, unscaled."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from stream.personas.drift import Drift
 from stream.personas.model import Model
+from stream.personas.shift import Shift
 
 
 class Birth(msgspec.Struct, frozen=True, tag="birth", tag_field="event"):
@@ -26,7 +27,7 @@ class Death(msgspec.Struct, frozen=True, tag="death", tag_field="event"):
     share: float
 
 
-Event = Birth | Death | Drift
+Event = Birth | Death | Drift | Shift
 
 
 @dataclass(frozen=True)

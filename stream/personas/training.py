@@ -19,6 +19,7 @@ from stream.personas.moves import Candidate, best_start, better_moves, without_s
 from stream.personas.online import OnlineKMeans
 from stream.personas.publication import Publication, births_and_deaths
 from stream.personas.scaling import Scaling
+from stream.personas.shift import Centres
 
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
@@ -79,9 +80,9 @@ class Trainer:
     """Learns from samples; each version goes on from the one before.
 
     What it knows is the last model and the samples since, so a trainer that starts with that model and gets the same
-    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` begins afresh, and what moves won
-    in versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other users of random
-    numbers play a part.
+    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` and `Centres` begin afresh, and
+    what moves won in versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other
+    users of random numbers play a part.
     """
 
     def __init__(self, settings: Settings, last: Model | None = None) -> None:
@@ -89,6 +90,7 @@ class Trainer:
         self._last = last
         self._watch = DriftWatch()
         self._drifts: list[Drift] = []
+        self._centres = Centres(last)
         self._go_on()
 
     @property
@@ -176,7 +178,7 @@ class Trainer:
         if reason is not None:
             return Publication(None, reason, drifts)
         model = self._model(draft, scales, quality, at_ms, offset)
-        events = births_and_deaths(self._last, model)
+        events = (*births_and_deaths(self._last, model), *self._centres.told(model, self._settings.names))
         self._last = model
         self._watch.keep(persona.number for persona in model.personas)
         self._go_on()

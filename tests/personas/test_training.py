@@ -18,6 +18,7 @@ from stream.personas.centres import started
 from stream.personas.drift import Drift
 from stream.personas.model import NOBODY, Floats, Model, decode, encode, transformed
 from stream.personas.publication import Birth, Death, Event
+from stream.personas.shift import Shift
 from stream.personas.training import Settings, Trainer
 from tests.personas.mixtures import DAY_MS, FIVE, FOUR, agreement, customers, settings
 from tests.shared_data import PROJECT, shared_events
@@ -344,3 +345,17 @@ def test_customers_who_are_all_alike_are_no_trouble() -> None:
         trainer.learn(np.ones((3_000, 4)))
         model, _ = publish(trainer, day)
     assert model.scales == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_a_shift_is_told_once_with_the_feature_that_has_moved_most() -> None:
+    trainer = Trainer(settings((4, 4)))
+    models, _ = run(trainer, range(2))
+    moved = FOUR.copy()
+    moved[1, 0] += 0.3  # by which its customers are not further from a centre that follows
+    number = int(models[-1].nearest(np.expm1(FOUR[1:2]))[0])
+    models, events = run(trainer, range(2, 8), moved)
+    (shift,) = [event for event in events if isinstance(event, Shift)]
+    assert (shift.number, shift.feature) == (number, settings((4, 4)).names[0])
+    assert shift.before == pytest.approx(np.expm1(FOUR[1, 0]), rel=0.1)
+    assert shift.before < shift.after < np.expm1(moved[1, 0]) * 1.1
+    assert number in numbers(models[-1])
