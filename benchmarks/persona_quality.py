@@ -34,7 +34,7 @@ from stream.language.checker import load
 from stream.personas.model import transformed
 from stream.personas.publication import Publication
 from stream.replay.run import Outlets, replay
-from stream.replay.versions import Training
+from stream.replay.training import Training
 
 _DAY_MS = 86_400_000
 #: Figures about stability begin when so many days have passed.

@@ -59,13 +59,17 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
     from stream.personas.model import encode
     from stream.replay.run import Outlets, replay
     from stream.replay.screen import progress_bar
-    from stream.replay.versions import Training
 
     check_apart({"--output": output}, [str(definitions), *events])
     plan = plan_of(definitions, events)
     section = plan.definitions.personas
     if section is None or plan.personas is None:
         raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
+    try:
+        from stream.replay.training import Training
+    except ModuleNotFoundError as error:
+        reason = f"training needs {error.name}, which is not installed: pip install 'segstream[personas]' brings it"
+        raise Failure(reason, EXIT_CONFIG) from error
     published: list[Publication] = []
     with contextlib.ExitStack() as stack:
         models = stack.enter_context(Output(output))

@@ -140,6 +140,9 @@ def _closing_lines(summary: Summary, until_ms: int | None, *, sort: bool, report
         assert summary.last_ms is not None
         hint = " (timestamps are in milliseconds: are these in seconds?)" if summary.last_ms < _SECONDS_BELOW else ""
         yield f"from {format_instant(summary.first_ms)} to {format_instant(summary.last_ms)}{hint}"
+        if summary.personas:
+            counts = (f"p{number} {count:,}" for number, count in summary.personas.items())
+            yield f"personas now: {', '.join(counts)}"
     elif summary.after_until:
         yield f"All {summary.after_until:,} events are{end}, so none was applied"
     elif summary.rejected:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from stream.cli import cli
 from stream.personas.model import decode
+from tests.shared_data import PROJECT
 
 DEFINITIONS = """\
 version: 1
@@ -69,6 +72,7 @@ def test_a_replay_takes_each_model_when_it_takes_effect(folder: Path, tmp_path: 
         "--output", tmp_path / "changes.jsonl",
     )  # fmt: skip
     assert replayed.exit_code == 0, replayed.output
+    assert "personas now: p1 " in replayed.stderr
     changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_bytes().splitlines()]
     first = decode((folder / "models.jsonl").read_bytes().splitlines()[0])
     personas = [change for change in changes if change["segment"].startswith("persona_")]
@@ -118,6 +122,24 @@ def test_training_without_personas_says_what_to_add(folder: Path, tmp_path: Path
     refused = run("personas", "train", plain, folder / "events.jsonl")
     assert refused.exit_code == 64
     assert "there is no `personas:`" in refused.stderr
+
+
+@pytest.mark.parametrize("missing", ["river", "scipy"])
+def test_only_training_needs_river(folder: Path, missing: str) -> None:
+    """In a fresh process, as where the extra is not installed."""
+
+    def ended(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        program = f"import sys\nsys.modules[{missing!r}] = None\nfrom stream.cli import main\nmain()\n"
+        words = [sys.executable, "-c", program, *map(str, arguments)]
+        return subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    events = folder / "events.jsonl"
+    replayed = ended("replay", folder / "segments.yaml", events, "--personas", folder / "models.jsonl")
+    assert replayed.returncode == 0, replayed.stderr
+    refused = ended("personas", "train", folder / "segments.yaml", events)
+    assert refused.returncode == 64
+    assert f"training needs {missing}" in refused.stderr
+    assert "pip install 'segstream[personas]'" in refused.stderr
 
 
 def test_training_on_too_little_says_why_there_is_no_model(folder: Path, tmp_path: Path) -> None:
