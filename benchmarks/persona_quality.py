@@ -188,7 +188,7 @@ def main() -> None:
     assert section is not None
     assert plan.personas is not None
     log, published, truth = _Log(), list[Publication](), _truth(arguments.truth)
-    training = _Watched(section, plan.personas.features, arguments.seed, published.append)
+    training = _Watched(section, plan.personas, arguments.seed, published.append)
     if arguments.daily:
         training.daily = _Daily(truth), _Daily(truth)
         training.clusters = arguments.clusters
