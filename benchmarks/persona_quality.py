@@ -58,10 +58,16 @@ class _Watched(Training):
         if self.daily is not None and now_ms is not None and now_ms % _DAY_MS == 0 and partition.model_version:
             self._compare(partition, now_ms)
 
+    @staticmethod
+    def _features_of(partition: Partition, rows: npt.NDArray[np.int64], now_ms: int) -> Floats:
+        """Without what is ranked."""
+        assert partition.plan.personas is not None
+        return partition.vectors(rows, now_ms)[:, : len(partition.plan.personas.features)]
+
     def _compare(self, partition: Partition, now_ms: int) -> None:
         assert self.daily is not None
         rows = partition.profiles.every_row()
-        vectors = partition.vectors(rows, now_ms)
+        vectors = self._features_of(partition, rows, now_ms)
         rows, vectors = rows[~np.isnan(vectors[:, 0])], vectors[~np.isnan(vectors[:, 0])]
         customers = partition.profiles.customers(rows)
         numbers = partition.profiles.column(partition.plan.layout.by_key()[PART].at, rows)
@@ -188,7 +194,7 @@ def main() -> None:
     assert section is not None
     assert plan.personas is not None
     log, published, truth = _Log(), list[Publication](), _truth(arguments.truth)
-    training = _Watched(section, plan.personas.features, arguments.seed, published.append)
+    training = _Watched(section, plan.personas, arguments.seed, published.append)
     if arguments.daily:
         training.daily = _Daily(truth), _Daily(truth)
         training.clusters = arguments.clusters
@@ -214,7 +220,7 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
     models = [one.model for one in published if one.model is not None]
     last, end_ms = models[-1], partition.latest_ms
     rows = partition.profiles.every_row()
-    vectors = partition.vectors(rows, end_ms)
+    vectors = partition.vectors(rows, end_ms)[:, : len(last.features)]
     active = ~np.isnan(vectors[:, 0])  # all of a row or nothing
     customers = [name for name, is_active in zip(partition.profiles.customers(rows), active, strict=True) if is_active]
     vectors = vectors[active]

@@ -167,6 +167,11 @@ class Persona:
 
 
 @dataclass(frozen=True)
+class Rank:
+    operand: Node
+
+
+@dataclass(frozen=True)
 class Member:
     segment: str
 
@@ -230,6 +235,7 @@ Node = (
     | Aggregate
     | Trait
     | Persona
+    | Rank
     | Member
     | Since
     | Arithmetic
@@ -250,7 +256,7 @@ FUNCTIONS = (*WINDOWED, "first", "last", "gap", *MOVING)
 def children(node: Node) -> tuple[Node, ...]:
     """The operands of a node, left to right (not what stands inside an aggregate)."""
     match node:
-        case Since(operand) | In(operand) | Exists(operand) | Not(operand):
+        case Since(operand) | Rank(operand) | In(operand) | Exists(operand) | Not(operand):
             return (operand,)
         case Match(operand=operand):
             return (operand,)
@@ -478,6 +484,8 @@ class Parser:
                 return Member(self.take("text")[1:-1])
             case "since":
                 return Since(self.sum())
+            case "rank":
+                return Rank(self.sum())
             case "exists":
                 return Exists(self.disjunction())
             case "never":
@@ -574,6 +582,8 @@ def evidence_text(node: Node, outer: int = 0) -> str:
             return f"trait({literal_text(Literal(name, 'text'))})"
         case Persona():
             return "persona"
+        case Rank(operand):
+            return f"rank({evidence_text(operand)})"
         case Aggregate(function, kind, name, where, length):
             text = f"{kind}.{name}" if name else kind
             if where is not None:
@@ -589,7 +599,7 @@ def evidence_text(node: Node, outer: int = 0) -> str:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment; ``named`` are the aggregates and traits of its conditions, in the order of their first mention."""
+    """One segment; ``named`` are the aggregates, traits and ranks of its conditions, by first mention."""
 
     name: str
     enter: Node
@@ -599,7 +609,7 @@ class Segment:
     cooldown: int
     once: bool
     holdout: float
-    named: tuple[Aggregate | Trait | Persona, ...]
+    named: tuple[Aggregate | Trait | Persona | Rank, ...]
     moving: tuple[Comparison, ...]  # the comparisons with a side that moves continuously
 
     def held_out(self, customer: str) -> bool:
@@ -624,11 +634,22 @@ class Personas:
 
 @dataclass(frozen=True)
 class Model:
-    """Where personas lie from an instant on: their numbers with their centres, and the scales of the features."""
+    """Where personas lie from an instant on: their numbers with their centres, and the scales of the features.
+
+    ``quantiles`` say, by the text of what is ranked, what the shares 0, 1/200, ..., 1 of all customers have at most.
+    """
 
     effective_ms: int
     scales: list[float]
     personas: list[tuple[int, list[float]]]
+    quantiles: dict[str, list[float]] = field(default_factory=dict)
+
+    def rank(self, text: str, x: float | None) -> float | None:
+        """The largest of these shares of which all are below x; null where nothing or nobody has a value."""
+        quantiles = self.quantiles.get(text)
+        if x is None or not quantiles:
+            return None
+        return max([place for place, most in enumerate(quantiles) if most < x], default=0) / 200
 
     def distance(self, number: int, vector: list[float]) -> float:
         """Between a vector (of transformed numbers) and a persona; summed in the order of the features."""
@@ -668,6 +689,12 @@ class Definitions:
             for feature in (self.personas.features if self.personas else ())
             for node in walk(feature)
             if isinstance(node, Aggregate)
+        ]
+        self.ranks_of_instants = [
+            node
+            for segment in self.segments
+            for node in segment.named
+            if isinstance(node, Rank) and is_instant(node.operand)
         ]
         self.named = {node for segment in self.segments for node in segment.named} | set(self.clustered)
 
@@ -712,7 +739,7 @@ class Definitions:
             cooldown=duration(body.get("cooldown", 0)),
             once=body.get("once", False),
             holdout=body.get("holdout", 0),
-            named=tuple(dict.fromkeys(node for node in nodes if isinstance(node, Aggregate | Trait | Persona))),
+            named=tuple(dict.fromkeys(node for node in nodes if isinstance(node, Aggregate | Trait | Persona | Rank))),
             moving=tuple(
                 dict.fromkeys(
                     node
@@ -899,10 +926,11 @@ def evaluate(node: Node, leaf: Callable[[Node], Value]) -> Value:
 class View:
     """What the conditions see of one customer at one instant."""
 
-    def __init__(self, customer: Customer, now: int, definitions: Definitions) -> None:
+    def __init__(self, customer: Customer, now: int, definitions: Definitions, model: Model | None = None) -> None:
         self.customer = customer
         self.now = now
         self.definitions = definitions
+        self.model = model
 
     def value(self, node: Node) -> Value:
         return evaluate(node, self._leaf)
@@ -917,6 +945,10 @@ class View:
             case Persona():
                 personas, number = self.definitions.personas, self.customer.persona
                 return None if personas is None or number is None else personas.name(number)
+            case Rank(operand):
+                if self.definitions.personas is None or self.model is None:
+                    return None
+                return self.model.rank(evidence_text(operand), self.measure(operand, self.definitions.personas))
             case Member(segment):
                 return self.customer.standings[segment].entered is not None
             case Aggregate() if not is_moving(node):
@@ -1027,14 +1059,16 @@ class View:
 
     def vector(self, personas: Personas) -> list[float]:
         """The features of personas, transformed."""
+        measures = [self.measure(node, personas) for node in personas.features]
+        return [0.0 if x is None else math.copysign(math.log1p(abs(x)), x) for x in measures]
+
+    def measure(self, node: Node, personas: Personas) -> float | None:
+        """What a feature of personas, or what is ranked, counts as: of an instant its age in days."""
+        x = self.shown(node)
+        if not isinstance(x, float):
+            return None
         border = self.now // personas.width * personas.width
-        vector = []
-        for node in personas.features:
-            x = self.shown(node)
-            if isinstance(x, float) and is_instant(node):
-                x = max(0.0, border - x) / 86_400_000.0
-            vector.append(math.copysign(math.log1p(abs(x)), x) if isinstance(x, float) else 0.0)
-        return vector
+        return max(0.0, border - x) / 86_400_000.0 if is_instant(node) else x
 
     def persona(self, personas: Personas, model: Model) -> int | None:
         """The number of the customer's persona from now on."""
@@ -1186,7 +1220,7 @@ class Reference:
         """
         if after >= to:
             return None
-        view = View(customer, after, self.definitions)
+        view = View(customer, after, self.definitions, self.model)
         fixed = []
         for segment in self.definitions.segments:
             standing = customer.standings[segment.name]
@@ -1203,6 +1237,10 @@ class Reference:
         fixed += self._instants_of_personas(view)
         due = min((at for at in fixed if after < at <= to), default=None)
         before = to if due is None else due - 1
+        for node in self.definitions.ranks_of_instants:
+            outgrown = self._outgrown(view, node, before)
+            if outgrown is not None:
+                due, before = outgrown, outgrown - 1
         for segment in self.definitions.segments:
             for comparison in segment.moving:
                 crossing = self._crossing(view, comparison, before)
@@ -1223,6 +1261,26 @@ class Reference:
         if any(is_instant(node) for node in personas.features):
             instants.append((view.now // personas.width + 1) * personas.width)
         return instants
+
+    def _outgrown(self, view: View, node: Rank, to: int) -> int | None:
+        """The first border in (view.now, to] at which an age has another rank: ages grow there, and only so."""
+        assert self.definitions.personas is not None, "there are no ranks without"
+        width = self.definitions.personas.width
+
+        def is_same(border: int) -> bool:
+            later = View(view.customer, border * width, self.definitions, self.model)
+            return later.value(node) == view.value(node)
+
+        same, other = view.now // width, to // width
+        if same >= other or is_same(other):
+            return None
+        while other - same > 1:
+            middle = (same + other) // 2
+            if is_same(middle):
+                same = middle
+            else:
+                other = middle
+        return other * width
 
     @staticmethod
     def _crossing(view: View, comparison: Comparison, to: int) -> int | None:
@@ -1257,7 +1315,7 @@ class Reference:
     ) -> tuple[list[Change], bool]:
         """The persona, then every segment once, in file order; also whether one of these or an eligibility changed."""
         changed = False
-        view = View(customer, now, self.definitions)
+        view = View(customer, now, self.definitions, self.model)
         changes = self._decide_persona(customer, now, cause, event_id, view)
         for segment in self.definitions.segments:
             standing = customer.standings[segment.name]
@@ -1351,12 +1409,12 @@ class Reference:
         fresh = {
             node
             for node in new.named - old.named
-            if not isinstance(node, Persona) and not (isinstance(node, Trait) and self.keeps_every_trait)
+            if not isinstance(node, Persona | Rank) and not (isinstance(node, Trait) and self.keeps_every_trait)
         }
         fresh |= {
             node
             for node in new.named & old.named
-            if not isinstance(node, Persona) and new.type_of(node) != old.type_of(node)
+            if not isinstance(node, Persona | Rank) and new.type_of(node) != old.type_of(node)
         }
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
         same_vector = (old.personas and old.personas.features) == (new.personas and new.personas.features)

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
+from tests.reference import Definitions, Node, Rank, evidence_text, is_instant
+
 T = TypeVar("T")
 Dict = dict[str, Any]
 
@@ -416,7 +418,20 @@ class Definer(Maker):
             (2, lambda: Expr(f"persona {self.pick(['in', 'not in'])} {self.listed(names)}", TEST)),
             (1, lambda: Expr(f"{self.pick(names)} {self.pick(['==', '!='])} persona", TEST)),
             (1, lambda: Expr("persona exists", TEST)),
+            (6, self.rank_condition),
             (1, lambda: Expr(f"persona {self.text_operator()} {self.quoted(self.pick(['p', '3', 's']))}", TEST)),
+        )
+
+    def rank_condition(self) -> Expr:
+        rank = Expr(f"rank({self.measure().text})", ATOM)
+        share = Expr(self.pick(["0.5", "0.9", "0.25", "0", "1", "0.005", "0.333"]))
+        if self.chance(20):
+            rank = self.arithmetic(self.pick(["*", "+", "-"]), rank, Expr(self.pick(["2", "0.5"])))
+        return self.weighted(
+            (6, lambda: self.compared([">=", "<", ">", "<=", "==", "!="], rank, share)),
+            (1, lambda: Expr(f"{self.within(rank, SUM)} exists", TEST)),
+            (1, lambda: self.compared([">", "<="], rank, Expr(f"rank({self.measure().text})"))),
+            (1, lambda: self.compared(["<", ">="], self.call("count", self.kind(), None, self.window()), rank)),
         )
 
     def number_condition(self) -> Expr:
@@ -815,6 +830,7 @@ class Streamer(Maker):
 
 # --- Models of personas -------------------------------------------------------------------------------------------
 
+COUNTED = [0.0, 1.0, 2.0, 3.0, 0.1, 10.0, 19.99, 33.33, -1.0]
 _INSTANT = re.compile(r"(?:first|last)\((?:click|purchase|email)[ )]")
 
 
@@ -828,6 +844,12 @@ class Modeller(Maker):
         self.within = durations_in({"active_within": section["active_within"]})[0]
         self.durations = durations_in(definitions)
         self.instants = instants
+        self.ranked = {
+            evidence_text(node.operand): node.operand
+            for segment in Definitions(definitions).segments
+            for node in segment.named
+            if isinstance(node, Rank)
+        }
 
     def effective_ms(self) -> int:
         at = self.pick(self.instants) + self.pick([0, 1, -1])
@@ -849,7 +871,22 @@ class Modeller(Maker):
         numbers = list(dict.fromkeys(self.many(1, 4, lambda: self.source.integer(1, 5), 80)))
         scales = [self.scale(feature) for feature in self.features]
         personas = [(number, [self.coordinate(feature) for feature in self.features]) for number in numbers]
-        return {"effective_ms": self.effective_ms(), "scales": scales, "personas": personas}
+        model = {"effective_ms": self.effective_ms(), "scales": scales, "personas": personas}
+        if self.ranked:
+            model["quantiles"] = {text: self.quantiles(node) for text, node in self.ranked.items()}
+        return model
+
+    def quantiles(self, ranked: Node) -> list[float]:
+        """Of a population with few values, many of them alike; or of nobody."""
+        if self.chance(10):
+            return []
+        width = self.within / DAY
+        values = [0.0, width / 24, width / 4, width / 2, width, width * 2] if is_instant(ranked) else COUNTED
+        steps = sorted(self.many(1, 4, lambda: self.pick(values), 80))
+        ends = sorted(self.many(len(steps), len(steps), lambda: self.pick([100, 1, 50, 66, 67, 180, 200]), 100))
+        return [
+            next((x for x, end in zip(steps, ends, strict=True) if place <= end), steps[-1]) for place in range(201)
+        ]
 
     def models(self) -> list[Dict]:
         return sorted(self.many(1, 3, self.model), key=lambda model: int(model["effective_ms"]))
@@ -889,7 +926,7 @@ def definitions_with_personas(draw: Any) -> Dict:
 
 @st.composite
 def models(draw: Any, definitions: Dict, instants: Sequence[int]) -> list[Dict]:
-    """Models for such a file, around some instants: ``effective_ms``, ``scales``, ``personas`` (number and centre)."""
+    """Models for such a file, around some instants: ``effective_ms``, ``scales``, ``personas``, ``quantiles``."""
     return Modeller(Drawn(draw), definitions, instants).models()
 
 

@@ -86,7 +86,7 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
             bytes_read=bar.bytes_read if bar else None,
             bytes_sorted=bar.bytes_sorted if bar else None,
         )
-        training = Training(section, plan.personas.features, seed, publish)
+        training = Training(section, plan.personas, seed, publish)
         replay(plan, events, outlets, sort=sort, versions=training)
     last = next((one.model for one in reversed(published) if one.model is not None), None)
     if last is None:

@@ -13,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.compiled import as_float, as_word, inner, pasted
-from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
-from stream.engine.evaluation import load, run, value_step
+from stream.engine.evaluation import border_before, load, measure, run, value_step
 from stream.engine.touched import is_touched, touch
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
-
-_DAY_MS = 86_400_000.0
 
 
 @inner
@@ -86,25 +83,17 @@ def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: In
     """
     p = plan[op.P_PERSONA]
     features, width = plan[p + op.PE_FEATURES], plan[p + op.PE_WIDTH]
-    border = now_ms // width * width
+    border = border_before(plan, now_ms)
     due = op.FOREVER
     for f in range(features):
         at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
-        if plan[at + 3] != op.NONE:
-            type_, value = load(plan, constants, plan[at + 3], row, now_ms)
-        else:
-            type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
-        x = 0.0
+        type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
         is_instant = plan[at + 2] != 0
         if is_instant:
             due = min(due, border + width)
-        if type_ == op.T_NUMBER:
-            if not math.isfinite(value) or (is_instant and not 0.0 <= value <= LAST_INSTANT):
-                type_ = op.T_NULL
-            elif is_instant:
-                x = max(0.0, border - value) / _DAY_MS
-            else:
-                x = value
+        is_there, x = measure(type_, value, is_instant, border)
+        if not is_there:
+            type_ = op.T_NULL
         to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
         work[to] = type_
         work[to + 1] = as_word(value)
@@ -119,6 +108,28 @@ def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: In
         else:
             due = min(due, value_step(plan, plan[k], row, now_ms))
     return due
+
+
+@inner
+def _measured(
+    plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, at: int, now_ms: int
+) -> tuple[int, float]:
+    """The type and value of the feature, or of what is ranked, whose columns begin at ``at``."""
+    if plan[at + 3] != op.NONE:
+        return load(plan, constants, plan[at + 3], row, now_ms)
+    type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
+    return type_, value
+
+
+@inner
+def ranked(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, number: int, now_ms: int) -> float:
+    """What the expression that is ranked under this ``number`` counts as; NaN where it is null."""
+    p = plan[op.P_PERSONA]
+    at = p + op.PE_HEADER + plan[p + op.PE_FEATURES] * op.FEATURE_COLUMNS + plan[p + op.PE_STEPS]
+    at += number * op.FEATURE_COLUMNS
+    type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
+    is_there, x = measure(type_, value, plan[at + 2] != 0, border_before(plan, now_ms))
+    return x if is_there else math.nan
 
 
 @pasted

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.persona_plan import PersonaPlan
+from stream.engine.persona_plan import PersonaPlan, rank_table
 from stream.engine.texts import TextPool
 from stream.errors import ModelError
 
@@ -21,7 +21,9 @@ class Centres:
     """One version: of ``k`` personas over ``F`` features.
 
     ``features`` are canonical texts in the file's order, ``numbers`` (k,) the personas' (p3 has 3), ``scales`` (F,) are
-    above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales.
+    above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales. ``quantiles`` are those of
+    all customers, of what the definitions rank by, by canonical text: `op.RANK_PLACES` numbers, or none at all where
+    nobody has a value.
     """
 
     version: int
@@ -29,6 +31,7 @@ class Centres:
     numbers: tuple[int, ...]
     scales: tuple[float, ...]
     points: tuple[tuple[float, ...], ...]
+    quantiles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def check_fits(centres: Centres, plan: PersonaPlan | None) -> None:
@@ -49,9 +52,24 @@ def check_fits(centres: Centres, plan: PersonaPlan | None) -> None:
         raise ModelError(f"{name} has to give its personas numbers from 1 on, each another one")
     if not (np.isfinite(centres.points).all() and np.isfinite(centres.scales).all() and min(centres.scales) > 0.0):
         raise ModelError(f"{name} has a centre or scale that is no number, or a scale that is not above 0")
+    for ranked in plan.ranked:
+        _check_quantiles(name, ranked, centres.quantiles.get(ranked))
 
 
-def write_model(centres: Centres, aliases: Mapping[str, str], pool: TextPool, constants: Floats) -> None:
+def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...] | None) -> None:
+    if quantiles is None:
+        raise ModelError(
+            f"{name} knows nothing of `{ranked}`, which the definitions rank by: train a model for these definitions"
+        )
+    if len(quantiles) not in (0, op.RANK_PLACES):
+        raise ModelError(f"{name} has {len(quantiles)} quantiles of `{ranked}`: it has to be {op.RANK_PLACES} or none")
+    if not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0.0).any():
+        raise ModelError(f"{name} has quantiles of `{ranked}` that are no numbers, or fall")
+
+
+def write_model(
+    centres: Centres, plan: PersonaPlan, aliases: Mapping[str, str], pool: TextPool, constants: Floats
+) -> None:
     """Writes a model that fits into a partition's ``constants``; the names of its personas become texts of the pool."""
     features = len(centres.features)
     at = op.K_HEADER + op.M_SCALES
@@ -66,3 +84,6 @@ def write_model(centres: Centres, aliases: Mapping[str, str], pool: TextPool, co
         at += op.M_NAMING + features
     constants[op.K_HEADER + op.M_COUNT] = len(codes)
     pool.hold(codes)
+    for number, ranked in enumerate(plan.ranked):
+        at = rank_table(features, number)
+        constants[at : at + op.RANK_PLACES] = centres.quantiles[ranked] or np.nan

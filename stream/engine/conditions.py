@@ -7,6 +7,7 @@ matters, and comparisons that can know their next flip exactly have instructions
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stream.contract import FieldType, Kind
@@ -16,6 +17,8 @@ from stream.engine.filters import COMPARISONS, Constants, swapped
 from stream.engine.layout import RowBuilder
 from stream.events.columns import TextTest
 from stream.language import canonical, tree
+from stream.language.meaning import Evidence
+from stream.language.measures import is_instant
 from stream.language.tree import Aggregate, Function, Type
 
 
@@ -48,24 +51,32 @@ _FIELD_OPERATIONS = {
 
 @dataclass
 class ValueCompiler:
-    """The table of values: each aggregate and trait once, with the words it is read from."""
+    """The table of values: each aggregate, trait and rank once, with the words or the code it is read from."""
 
     definitions: tree.Definitions
     constants: Constants
     offsets: dict[Accumulator, int]
     trait_words: dict[str, int]
     persona_word: int | None = None  # None: the file has no personas
+    rank_tables: Mapping[tree.Expression, int] = field(default_factory=dict)  # first places, by what is ranked
     table: list[tuple[int, ...]] = field(default_factory=list)
     infos: list[ValueInfo] = field(default_factory=list)
     _found: dict[tree.Expression, int] = field(default_factory=dict)
 
     def index(self, node: Aggregate | tree.Trait | tree.Persona) -> int:
         """The value's place in the table, added where it is new."""
-        if node not in self._found:
-            self._found[node] = len(self.table)
-            row, type_, history = self._row(node)
-            self.table.append(row)
-            self.infos.append(ValueInfo(canonical.text(node), type_, history))
+        return self._found[node] if node in self._found else self._add(node, *self._row(node))
+
+    def rank_index(self, node: tree.Rank, compiled: Callable[[tree.Rank], tuple[int, int]]) -> int:
+        """The same for a rank, whose code is ``compiled`` where it is new."""
+        if node in self._found:
+            return self._found[node]
+        return self._add(node, (op.V_RANK, *compiled(node), 0, 0, 0), Type.NUMBER, ())
+
+    def _add(self, node: tree.Expression, row: tuple[int, ...], type_: Type, history: tuple[str, ...]) -> int:
+        self._found[node] = len(self.table)
+        self.table.append(row)
+        self.infos.append(ValueInfo(canonical.text(node), type_, history))
         return self._found[node]
 
     def _row(self, node: Aggregate | tree.Trait | tree.Persona) -> tuple[tuple[int, ...], Type, tuple[str, ...]]:
@@ -125,6 +136,10 @@ class ConditionCompiler:
         self._height = 0
         return start, len(self.code)
 
+    def shown(self, node: Evidence) -> int:
+        """The number of a value that people see."""
+        return self.values.rank_index(node, self.value) if isinstance(node, tree.Rank) else self.values.index(node)
+
     def _emit(self, what: int, a: int = 0, b: int = 0, c: int = 0, *, grows: int = 0) -> None:
         self.code.append((what, a, b, c))
         self._height += grows
@@ -183,6 +198,9 @@ class ConditionCompiler:
                 self._expression(right, steps=steps)
                 what = {"+": op.C_ADD, "-": op.C_SUB, "*": op.C_MUL, "/": op.C_DIV}[operator]
                 self._emit(what, grows=-1)
+            case tree.Rank(value):
+                self._expression(value, steps=steps)
+                self._emit(op.C_RANK, self.values.rank_tables[value], int(is_instant(value)))
             case Aggregate() | tree.Trait() | tree.Persona():
                 windowed = isinstance(node, Aggregate) and node.window_ms is not None
                 self._emit(op.C_VALUE, self.values.index(node), int(windowed and steps), grows=1)
@@ -285,10 +303,12 @@ _NEVER_NEGATIVE = (Kind.PURCHASE, "total")
 
 
 def _windowed(node: tree.Expression) -> bool:
-    """Whether some part of the value is over a window."""
+    """Whether some part of the value is over a window, or takes steps as an age does."""
     match node:
         case Aggregate():
             return node.window_ms is not None
+        case tree.Rank(value):
+            return _windowed(value) or is_instant(value)
         case tree.Arithmetic(_, left, right, _) | tree.Compare(_, left, right) | tree.After(left, right):
             return _windowed(left) or _windowed(right)
         case tree.Before(left, right):

@@ -269,9 +269,11 @@ def step(
                 move_clock(plan, row, now_ms)
             elif mode >= REDEFINE and now_ms > row[op.R_CLOCK]:
                 # The clock stays behind, and what would be said at instants before this one is not known yet.
+                ranks = 0
                 if plan[op.P_PERSONA] != 0:
                     row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
-                if mode == REDEFINE:
+                    ranks = plan[plan[op.P_PERSONA] + op.PE_RANKS]
+                if mode == REDEFINE or ranks > 0:
                     for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
                         row[k] = 0
     return rows.shape[0]

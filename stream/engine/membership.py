@@ -8,8 +8,8 @@ import numpy.typing as npt
 from stream.compiled import as_word, inner, pasted
 from stream.engine import opcodes as op
 from stream.engine.assignment import assign, write_change
-from stream.engine.evaluation import load, run
-from stream.engine.touched import is_touched, nothing_touched
+from stream.engine.evaluation import run, value_of
+from stream.engine.touched import is_touched, nothing_touched, touch
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -18,13 +18,22 @@ Words = npt.NDArray[np.uint64]
 
 @inner
 def _emit(
-    plan: Ints, constants: Floats, work: Ints, row: Ints, index: int, event: int, s: int, stay_ms: int, now_ms: int
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    work: Ints,
+    row: Ints,
+    index: int,
+    event: int,
+    s: int,
+    stay_ms: int,
+    now_ms: int,
 ) -> None:
     """Writes one change of a segment with its evidence. ``stay_ms``: NONE for an entry."""
     write_change(work, row, index, event, s, stay_ms, now_ms)
     g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS
     for k in range(plan[g + op.S_EVIDENCE], plan[g + op.S_EVIDENCE_END]):
-        type_, value = load(plan, constants, plan[plan[op.P_EVIDENCE] + k], row, now_ms)
+        type_, value = value_of(plan, constants, pool, work, plan[plan[op.P_EVIDENCE] + k], row, now_ms)
         at = work[op.W_PIECES] + 2 * work[op.W_PIECES_USED]
         work[at] = type_
         work[at + 1] = as_word(value)
@@ -58,6 +67,8 @@ def evaluate(
     if event == op.NONE:
         nothing_touched(plan, work)
     if plan[op.P_PERSONA] != 0:
+        if is_forced:
+            touch(plan, work, plan[plan[op.P_PERSONA] + op.PE_RANKS_TOUCH])
         changed, due = assign(plan, constants, pool, work, row, index, event, is_forced, now_ms)
     now_s = now_ms // 1_000
     for s in range(plan[op.P_SEGMENT_COUNT]):
@@ -140,7 +151,7 @@ def _evaluate_segment(
             return False, stay_over
         row[place] = op.NONE
         row[plan[g + op.S_LEFT]] = now_ms
-        _emit(plan, constants, work, row, index, event, s, now_ms - since, now_ms)
+        _emit(plan, constants, pool, work, row, index, event, s, now_ms - since, now_ms)
         if withheld.shape[0] > 0 and withheld[s]:
             row[place] = op.BARRED
             return True, op.BARRED
@@ -162,7 +173,7 @@ def _evaluate_segment(
     if now_ms < ready:
         return began, min(ready, min(enters_until, leaves_until))
     row[place] = now_ms << 1 | 1
-    _emit(plan, constants, work, row, index, event, s, op.NONE, now_ms)
+    _emit(plan, constants, pool, work, row, index, event, s, op.NONE, now_ms)
     return True, max(leaves_until, now_ms + plan[g + op.S_MIN_STAY])
 
 

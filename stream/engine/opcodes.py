@@ -52,6 +52,10 @@ M_VERSION: Final = 1
 M_SCALES: Final = 2  # of each feature; then of each persona: its number, the code of its name, its centre, scaled
 M_NAMING: Final = 2  # doubles before a centre
 PERSONAS_MOST: Final = 50
+# Behind room for so many personas come the tables of what is ranked, one after the other: quantiles, of the shares
+# 0, 1/200, ..., 1, never falling; NaN: there is no model yet, or nobody has a value
+RANK_STEPS: Final = 200
+RANK_PLACES: Final = RANK_STEPS + 1
 
 FILTER_COLUMNS: Final = 2  # first and last-plus-one instruction
 CODE_COLUMNS: Final = 4  # what, a, b, c
@@ -125,6 +129,7 @@ V_GAP: Final = 11  # V_A: the count's offset, V_B: first, V_C: last
 V_P_ALIVE: Final = 12
 V_P_BUY: Final = 13  # V_B: index of the horizon (ms) among the constants
 V_PERSONA: Final = 14  # V_A: the persona's number, V_B: how many features there are
+V_RANK: Final = 15  # V_A, V_B: first and last-plus-one instruction; only `value_of` knows it
 
 V_OP: Final = 0
 V_A: Final = 1
@@ -160,6 +165,7 @@ C_SKIP_FALSE: Final = 21  # a: where to go on when the top is false for ever
 C_SKIP_TRUE: Final = 22
 C_DUPLICATE: Final = 23
 C_SWAP: Final = 24
+C_RANK: Final = 25  # a: the first place of the table among the constants, b: 1 where an instant is ranked
 
 # --- Segments: columns of a table ------------------------------------------------------------------------------
 S_STATE: Final = 0  # word: NONE, BARRED, instant << 1 (eligible since) or instant << 1 | 1 (member since)
@@ -177,7 +183,7 @@ S_EVIDENCE_END: Final = 11
 S_MEMBER: Final = 12  # 1 when its conditions ask for membership of another segment
 S_COLUMNS: Final = 13
 
-# --- Personas: a table, then the code of each feature, then the windowed values that they read --------------------
+# --- Personas: a table, then the code of each feature, the windowed values that they read, the code of what is ranked
 PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model then
 PE_DUE: Final = 1  # derived word: when time alone may change it next
 PE_KEPT: Final = 2  # index among the constants: another centre must be nearer than this share of the distance
@@ -189,7 +195,9 @@ PE_WIDTH: Final = 7  # ms of its buckets, at whose borders ages are taken
 PE_TOUCH: Final = 8  # its number in P_READERS; as a reader itself it is the one after the last segment
 PE_FEATURES: Final = 9  # how many
 PE_STEPS: Final = 10  # how many windowed values
-PE_HEADER: Final = 11
+PE_RANKS: Final = 11  # how many expressions are ranked; they have columns as features have
+PE_RANKS_TOUCH: Final = 12  # number in P_READERS of what is known of all customers, which a model changes
+PE_HEADER: Final = 13
 FEATURE_COLUMNS: Final = 4  # first and last-plus-one instruction; 1 for an instant; the value where it is nothing else
 PERSONA_WORDS: Final = 3
 

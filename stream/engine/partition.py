@@ -146,9 +146,10 @@ class Partition:
     def use_model(self, model: Centres) -> None:
         """Goes on with a model that the restored rows have been assigned by. Raises ``ModelError``."""
         check_fits(model, self.plan.personas)
-        personas = self.plan.definitions.personas
+        personas, plan = self.plan.definitions.personas, self.plan.personas
         assert personas is not None, "the model fits"
-        write_model(model, personas.aliases, self.profiles.texts, self._constants)
+        assert plan is not None, "the model fits"
+        write_model(model, plan, personas.aliases, self.profiles.texts, self._constants)
 
     def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
         """Takes a new model as an input at ``effective_ms``, or at the stream clock where that is later.
@@ -165,12 +166,14 @@ class Partition:
             yield self._step(kernel.MODEL, rows[start : start + _ROWS_AT_ONCE], _NOBODY, at_ms)
 
     def vectors(self, rows: Ints, now_ms: int) -> Floats:
-        """The features of ``rows`` at the later of ``now_ms`` and each one's clock; NaN for who is not active.
+        """The features of ``rows`` at the later of ``now_ms`` and each one's clock, and behind them what is ranked.
 
-        (rows, features) float64: numbers as they are, of instants it is the age in days; null is 0.
+        (rows, features + ranked) float64: numbers as they are, of instants it is the age in days. A feature that is
+        null is 0, what is ranked is NaN then; for who is not active all are NaN.
         """
-        assert self.plan.personas is not None, "the file has personas"
-        out = np.empty((len(rows), len(self.plan.personas.features)))
+        personas = self.plan.personas
+        assert personas is not None, "the file has personas"
+        out = np.empty((len(rows), len(personas.features) + len(personas.ranked)))
         numbers, words = self.plan.arrays.numbers, self._work.words
         bits, blocks = self.profiles.texts.bits, self.profiles.blocks
         read_vectors(numbers, self._constants, bits, words, blocks, rows, now_ms, out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 from stream.contract import Kind, hash64
@@ -10,10 +10,14 @@ from stream.engine import opcodes as op
 from stream.engine.accumulators import Accumulator, needs
 from stream.engine.conditions import ConditionCompiler
 from stream.language import canonical, tree
+from stream.language.meaning import ranked
+from stream.language.measures import aggregates_of, is_instant
 from stream.language.tree import Aggregate, Expression, Function, Type
 
 #: The name of the part of a row in which a customer's persona lies.
 PART = "persona"
+#: What stands, beside the parts of rows, for what a model knows of all customers.
+RANKS = "ranks"
 #: What segments of personas are called, in changes and memberships.
 SEGMENT_PREFIX = "persona_"
 
@@ -34,10 +38,11 @@ ACTIVITY = (_last(Kind.CLICK), _last(Kind.PURCHASE), _last(Kind.EMAIL, _ACTED))
 
 @dataclass(frozen=True)
 class PersonaPlan:
-    """Of each feature its canonical text, and whether it is an instant."""
+    """Of each feature its canonical text, and whether it is an instant; of what is ranked the texts."""
 
     features: tuple[str, ...]
     are_instants: tuple[bool, ...]
+    ranked: tuple[str, ...] = ()
 
 
 def segment_of(number: int) -> str:
@@ -49,9 +54,12 @@ def segment_of(number: int) -> str:
     return f"{SEGMENT_PREFIX}p{number}"
 
 
-def persona_plan(personas: tree.Personas) -> PersonaPlan:
-    nodes = [node for _, node in personas.features]
-    return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(_is_instant(node) for node in nodes))
+def persona_plan(definitions: tree.Definitions) -> PersonaPlan | None:
+    if definitions.personas is None:
+        return None
+    nodes = [node for _, node in definitions.personas.features]
+    texts = tuple(map(canonical.text, ranked(definitions.segments)))
+    return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(map(is_instant, nodes)), texts)
 
 
 def features_hash(definitions: tree.Definitions) -> str:
@@ -62,14 +70,32 @@ def features_hash(definitions: tree.Definitions) -> str:
     read = [
         accumulator.key
         for _, node in personas.features
-        for a in _aggregates_of(node)
+        for a in aggregates_of(node)
         for accumulator in needs(a, definitions)
     ]
     return f"{hash64(chr(10).join([*texts, *read])):016x}"
 
 
-def model_size(features: int) -> int:
-    """Doubles that a model takes among the constants."""
+def model_room(definitions: tree.Definitions) -> list[float]:
+    """What stands for a model among the constants as long as there is none."""
+    if definitions.personas is None:
+        return []
+    tables = len(ranked(definitions.segments)) * op.RANK_PLACES
+    return [0.0] * _personas_size(len(definitions.personas.features)) + [math.nan] * tables
+
+
+def rank_table(features: int, number: int) -> int:
+    """The first place among the constants of the table of what is ranked, given by its number."""
+    return op.K_HEADER + _personas_size(features) + number * op.RANK_PLACES
+
+
+def rank_tables(definitions: tree.Definitions) -> dict[Expression, int]:
+    """The tables' first places, by what is ranked."""
+    features = len(definitions.personas.features) if definitions.personas else 0
+    return {node: rank_table(features, number) for number, node in enumerate(ranked(definitions.segments))}
+
+
+def _personas_size(features: int) -> int:
     return op.M_SCALES + features + op.PERSONAS_MOST * (op.M_NAMING + features)
 
 
@@ -77,7 +103,7 @@ def aggregates(personas: tree.Personas) -> list[Aggregate]:
     """All that personas are decided by, each once."""
     found = dict.fromkeys(ACTIVITY)
     for _, node in personas.features:
-        found.update(dict.fromkeys(_aggregates_of(node)))
+        found.update(dict.fromkeys(aggregates_of(node)))
     return list(found)
 
 
@@ -86,20 +112,26 @@ def persona_table(
     conditions: ConditionCompiler,
     offsets: dict[Accumulator, int],
     words: tuple[int, int],
-    touch: int,
+    touch: tuple[int, int],
 ) -> list[int]:
-    """The table at P_PERSONA. ``words`` are the state's and the timer's in a row, ``touch`` its number in P_READERS."""
+    """The table at P_PERSONA.
+
+    ``words`` are the state's and the timer's in a row, ``touch`` the numbers in P_READERS of the persona and of ranks.
+    """
     personas = definitions.personas
     assert personas is not None, "there are personas"
     values = conditions.values
-    features = [
-        (
-            *conditions.value(node),
-            int(_is_instant(node)),
-            values.index(node) if isinstance(node, Aggregate) else op.NONE,
-        )
-        for _, node in personas.features
-    ]
+    features, behind = (
+        [
+            (
+                *conditions.value(node),
+                int(is_instant(node)),
+                values.index(node) if isinstance(node, Aggregate) else op.NONE,
+            )
+            for node in nodes
+        ]
+        for nodes in ([node for _, node in personas.features], ranked(definitions.segments))
+    )
     windowed = [node for node in aggregates(personas) if node.window_ms is not None]
     steps = [values.index(node) for node in windowed]
     return [
@@ -108,22 +140,12 @@ def persona_table(
         *(offsets[needs(node, definitions)[0]] for node in ACTIVITY),
         personas.active_within_ms,
         -(-personas.active_within_ms // definitions.buckets),
-        touch,
+        touch[0],
         len(features),
         len(steps),
+        len(behind),
+        touch[1],
         *(word for feature in features for word in feature),
         *steps,
+        *(word for one in behind for word in one),
     ]
-
-
-def _is_instant(node: Expression) -> bool:
-    return isinstance(node, Aggregate | tree.Arithmetic) and node.type is Type.INSTANT
-
-
-def _aggregates_of(node: Expression) -> Iterator[Aggregate]:
-    match node:
-        case Aggregate():
-            yield node
-        case tree.Arithmetic(_, left, right, _):
-            yield from _aggregates_of(left)
-            yield from _aggregates_of(right)

@@ -16,16 +16,18 @@ from stream.engine.filters import Constants, FilterCompiler
 from stream.engine.layout import Layout, RowBuilder
 from stream.engine.persona_plan import (
     PART,
+    RANKS,
     PersonaPlan,
     aggregates,
     features_hash,
-    model_size,
+    model_room,
     persona_plan,
     persona_table,
+    rank_tables,
 )
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
-from stream.language.meaning import definitions_hash, evidence
+from stream.language.meaning import Evidence, definitions_hash, evidence
 
 Ints = npt.NDArray[np.int64]
 
@@ -81,8 +83,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     churn = definitions.churn
     is_mbgnbd = float(churn.model is tree.ChurnModel.MBGNBD)
     personas = definitions.personas
-    model = [0.0] * model_size(len(personas.features)) if personas else []
-    constants = Constants([is_mbgnbd, churn.r, churn.alpha, churn.a, churn.b, *model])
+    constants = Constants([is_mbgnbd, churn.r, churn.alpha, churn.a, churn.b, *model_room(definitions)])
     filters = FilterCompiler(constants)
     stored = _collect_accumulators(definitions)
     ordered = tuple(sorted(stored, key=lambda a: (a.kind, a.width_ms, a.window_ms or 0)))
@@ -112,18 +113,19 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         )
         offsets[accumulator] = row.add(accumulator.key, accumulator.initial(), text_at=1 if holds_text else -1)
 
-    values = ValueCompiler(definitions, constants, offsets, trait_words, persona_word)
+    values = ValueCompiler(definitions, constants, offsets, trait_words, persona_word, rank_tables(definitions))
     conditions = ConditionCompiler(definitions, values, constants, row)
-    segments, evidence_values = _compile_segments(definitions, conditions, values, segment_words)
+    segments, evidence_values = _compile_segments(definitions, conditions, segment_words)
     dues = row.derived([0] * ((len(segments) + 1) // 2))
     touch = {a.key: bit for bit, a in enumerate(ordered)}
     touch.update((f"trait {name}", len(touch)) for name in traits)
     touch[PART] = len(touch)
+    touch[RANKS] = len(touch)
     mask_words = -(-(len(segments) + 1) // op.MASK_BITS)  # personas are read last, as one more segment
     table = []
     if persona_word is not None:
         words = (persona_word, row.derived([0]))
-        table = persona_table(definitions, conditions, offsets, words, touch[PART])
+        table = persona_table(definitions, conditions, offsets, words, (touch[PART], touch[RANKS]))
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters
     )
@@ -150,7 +152,8 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         (event_ring, order_ring, dues, mask_words),
     )
     waits = sum((s.for_ms > 0) + (s.min_stay_ms > 0) + (s.cooldown_ms > 0) for s in definitions.segments)
-    crossings = sum(row_[0] in (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN) for row_ in conditions.code)
+    moving = [row_ for row_ in conditions.code if row_[0] in (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN, op.C_RANK)]
+    crossings = sum(row_[0] != op.C_RANK or row_[2] for row_ in moving)
     wanted = Wanted(
         kinds={kind: columns.wanted() for kind, columns in filters.columns.items()},
         traits=traits,
@@ -175,7 +178,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         timers=waits + crossings + len(windowed),
         pool_texts=tuple(conditions.pool_texts),
         pool_tests=tuple(conditions.pool_tests),
-        personas=persona_plan(personas) if personas else None,
+        personas=persona_plan(definitions),
     )
 
 
@@ -232,7 +235,6 @@ def _collect_accumulators(definitions: tree.Definitions) -> list[Accumulator]:
 def _compile_segments(
     definitions: tree.Definitions,
     conditions: ConditionCompiler,
-    values: ValueCompiler,
     segment_words: list[int],
 ) -> tuple[list[tuple[int, ...]], list[int]]:
     """The segments' table, and the values of all segments' evidence one after the other."""
@@ -243,7 +245,7 @@ def _compile_segments(
         # The default exit is not compiled a second time.
         exit_ = (0, 0) if segment.exit == tree.Not(segment.enter) else conditions.condition(segment.exit)
         first = len(evidence_values)
-        evidence_values += [values.index(part) for part in evidence(segment)]
+        evidence_values += [conditions.shown(part) for part in evidence(segment)]
         table.append(
             (
                 word,
@@ -267,14 +269,24 @@ def _reader_masks(definitions: tree.Definitions, values: ValueCompiler, touch: d
     masks = [[0] * words for _ in touch]
     for number, segment in enumerate(definitions.segments):
         for part in evidence(segment):
-            history = (PART,) if isinstance(part, tree.Persona) else values.infos[values.index(part)].history
-            for key in history:
+            for key in _read_by(part, values):
                 masks[touch[key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
     number = len(definitions.segments)
     for aggregate in aggregates(definitions.personas) if definitions.personas else ():
         for accumulator in needs(aggregate, definitions):
             masks[touch[accumulator.key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
     return [word for mask in masks for word in mask]
+
+
+def _read_by(part: Evidence, values: ValueCompiler) -> tuple[str, ...]:
+    """What of the things that may change a value reads; what is ranked is a part of the evidence by itself."""
+    match part:
+        case tree.Persona():
+            return (PART,)
+        case tree.Rank():
+            return (RANKS,)
+        case _:
+            return values.infos[values.index(part)].history
 
 
 def _compile_accumulators(

@@ -13,16 +13,18 @@ from stream.contract import LAST_INSTANT, Kind
 from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter, Value, readable
 from stream.engine.churn import crossing
-from stream.engine.evaluation import load
+from stream.engine.evaluation import value_of
 from stream.engine.explanation import Facts, Native, Texts
 from stream.engine.persona_plan import PART, segment_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.standing import Standing, standings
+from stream.engine.working_memory import WorkingMemory
 from stream.language.tree import Aggregate, Type
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Membership:
 class Portrait:
     """One customer at ``at_ms``, the later of the customer's clock and the stream clock.
 
-    ``features`` has the value of each aggregate and trait that the definitions name, by its canonical text, as evidence
-    has it. ``next_timer_ms``: when time alone may change something next, None where it never will. ``offsets``: the
-    last offset seen of each kind's topic, None where there was none.
+    ``features`` has the value of each aggregate, trait and rank that the definitions name, by its canonical text, as
+    evidence has it. ``next_timer_ms``: when time alone may change something next, None where it never will.
+    ``offsets``: the last offset seen of each kind's topic, None where there was none.
     """
 
     customer: str
@@ -65,6 +67,7 @@ class Portraitist:
         self._texts = [info.text for info in plan.values]
         self._canonical = Texts()
         self._numbers = {text: number for number, text in enumerate(self._texts)}
+        self._work = WorkingMemory(plan, 0, 0)
         self._is_instant = np.array([info.type is Type.INSTANT for info in plan.values], dtype=np.bool_)
 
     def prepare(self) -> None:
@@ -155,15 +158,15 @@ class Portraitist:
     def _read(self, row: Ints, at_ms: int) -> tuple[Ints, Floats]:
         """The types of all values (n,) and their numbers (n,)."""
         out = np.zeros((len(self._texts), 2), dtype=np.int64)
-        read(self._plan.arrays.numbers, self._constants, row, at_ms, out)
+        read(self._plan.arrays.numbers, self._constants, self._profiles.texts.bits, self._work.words, row, at_ms, out)
         return out[:, 0].copy(), out[:, 1].copy().view(np.float64)
 
 
 @compiled
-def read(plan: Ints, constants: Floats, row: Ints, now_ms: int, out: Ints) -> None:
+def read(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, now_ms: int, out: Ints) -> None:
     """All values of a row at ``now_ms`` (not before its clock): the type of each and its bits, (values, 2)."""
     for v in range(out.shape[0]):
-        type_, value = load(plan, constants, v, row, now_ms)
+        type_, value = value_of(plan, constants, pool, work, v, row, now_ms)
         out[v, 0] = type_
         out[v, 1] = as_word(value)
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from stream.compiled import as_float, compiled
 from stream.engine import opcodes as op
-from stream.engine.assignment import active_until, write_vector
+from stream.engine.assignment import active_until, ranked, write_vector
 from stream.engine.kernel import place_of
 
 Ints = npt.NDArray[np.int64]
@@ -26,19 +26,23 @@ def read_vectors(
     now_ms: int,
     out: Floats,
 ) -> None:
-    """Fills (rows, features) with each row's numbers at the later of ``now_ms`` and its clock.
+    """Fills (rows, features and what is ranked) with each row's numbers at the later of ``now_ms`` and its clock.
 
-    Numbers are as they are, of instants it is the age in days; null is 0, and NaN is for who is not active.
+    Numbers are as they are, of instants it is the age in days. Null is 0 among the features, NaN behind them; all of
+    the row is NaN for who is not active.
     """
     p = plan[op.P_PERSONA]
+    features = plan[p + op.PE_FEATURES]
     for i in range(rows.shape[0]):
         block, place = place_of(rows[i])
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
         if at_ms < active_until(plan, p, row):
             write_vector(plan, constants, pool, work, row, True, at_ms)
-            for f in range(out.shape[1]):
+            for f in range(features):
                 out[i, f] = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 2])
+            for number in range(plan[p + op.PE_RANKS]):
+                out[i, features + number] = ranked(plan, constants, pool, work, row, number, at_ms)
         else:
             for f in range(out.shape[1]):
                 out[i, f] = np.nan

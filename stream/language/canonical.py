@@ -24,6 +24,7 @@ from stream.language.tree import (
     Not,
     Or,
     Persona,
+    Rank,
     Since,
     TextMatch,
     Trait,
@@ -65,6 +66,8 @@ def _write(expression: Expression) -> tuple[str, int]:
             return f"trait({quoted(name)})", _ATOM
         case Persona():
             return "persona", _ATOM
+        case Rank(value=value):
+            return f"rank({text(value)})", _ATOM
         case Member(segment=segment):
             return f"member({quoted(segment)})", _ATOM
         case Since(instant=instant):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stream.contract import COMMON_FIELDS, FIELDS, KINDS, UNREAD_FIELDS, FieldType, Kind
 from stream.errors import DefinitionsError
 from stream.language.features import check_features, mark_used
+from stream.language.meaning import ranked
 from stream.language.persona_names import PersonaNames
 from stream.language.personas import PersonasCheck
 from stream.language.problems import Problem
@@ -14,8 +15,8 @@ from stream.language.scope import Feature, Report, Scope
 from stream.language.segments import SegmentsCheck
 from stream.language.source import Mapping, Node, Scalar, read
 from stream.language.suggest import did_you_mean
-from stream.language.tree import Churn, ChurnModel, Definitions
-from stream.language.values import Values
+from stream.language.tree import Churn, ChurnModel, Definitions, Segment
+from stream.language.values import Entries, Values
 from stream.language.words import FIELD_NAME, KEYWORDS
 from stream.language.yaml_mistakes import YamlError
 
@@ -36,6 +37,8 @@ SEGMENTS_EXAMPLE = "each segment's name, and under it `enter: CONDITION`"
 #: Far beyond what a shop has, and little enough that a slip (a generated file) is noticed here.
 _MAX_FEATURES = 1_000
 _MAX_SEGMENTS = 1_000
+#: Models carry the distribution of each.
+_MAX_RANKED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class _Check:
         checked = SegmentsCheck(scope, self._values)
         found = [checked.segment(place, key, node) for place, (key, node) in enumerate(segments.values())]
         mark_used(features, checked.used_features | (set() if personas is None else personas.used_features))
+        self._ranks([segment for segment in found if segment is not None], entries)
         for feature in features.values():
             if feature.value is not None and not feature.is_used:
                 self._report.warning(feature.key.at, f"feature `{feature.name}` is not used by any segment")
@@ -148,6 +152,12 @@ class _Check:
             declared=declared,
             personas=section,
         )
+
+    def _ranks(self, segments: list[Segment], entries: Entries) -> None:
+        count = len(ranked(segments))
+        if count > _MAX_RANKED:
+            message = f"at most {_MAX_RANKED} expressions may be ranked, and the segments rank by {count}"
+            self._report.error(entries["segments"][0].at, message)
 
     def _version(self, key: Scalar, node: Node) -> None:
         if self._values.is_empty(key, node, "write `version: 1`"):

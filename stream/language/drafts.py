@@ -134,7 +134,7 @@ def _inner(node: Expression) -> tuple[Expression, ...]:
     match node:
         case tree.And(operands) | tree.Or(operands):
             return operands
-        case tree.Not(inner) | tree.Exists(inner) | tree.Since(inner) | tree.TextMatch(_, inner, _):
+        case tree.Not(inner) | tree.Exists(inner) | tree.Since(inner) | tree.Rank(inner) | tree.TextMatch(_, inner, _):
             return (inner,)
         case tree.In(value, literals, _):
             return (value, *literals)

@@ -6,6 +6,7 @@ from stream.contract import KINDS
 from stream.language.aggregates import AGGREGATES, AggregateCheck
 from stream.language.canonical import text
 from stream.language.expression_state import ExpressionState
+from stream.language.measures import Measure
 from stream.language.moving import both_move, is_moving, presence
 from stream.language.ranges import verdict
 from stream.language.suggest import did_you_mean
@@ -39,6 +40,7 @@ from stream.language.tree import (
     Not,
     Or,
     Persona,
+    Rank,
     Since,
     TextMatch,
     Trait,
@@ -53,7 +55,7 @@ from stream.language.types import (
     comparison_mismatch,
     type_of,
 )
-from stream.language.words import FUNCTIONS, PERSONA
+from stream.language.words import FUNCTIONS, PERSONA, RANK
 
 _NO_PERSONAS = "`persona` needs `personas:` at the top of the file: by what customers are clustered, and into how many"
 _COMPARE = "compare it, as in {bound}"
@@ -207,6 +209,8 @@ class ExpressionCheck:
             return None
         if node.name == "exists":
             return self._existence(node.at, argument.value, depth)
+        if node.name == RANK:
+            return self._rank(node, argument.value, depth)
         if node.name == "since":
             return self._since(argument.value, depth)
         if not isinstance(argument.value, Text):
@@ -255,6 +259,13 @@ class ExpressionCheck:
             self._state.error(node.at, f"`since` takes an instant, such as `last(click)`, and this is {NAMES[kind]}")
             return None
         return Since(instant)
+
+    def _rank(self, node: Call, ranked: Node, depth: int) -> Expression | None:
+        measure = Measure(self._state, RANK)
+        if not measure.may_rank(node, ranked) or not measure.may_have(ranked):
+            return None
+        value = self.value(ranked, depth + 1)
+        return Rank(value) if value is not None and measure.is_one(ranked, value) else None
 
     def _existence(self, at: int, node: Node, depth: int) -> Expression | None:
         if isinstance(node, Name) and node.name in KINDS:

@@ -11,18 +11,10 @@ from stream.language.parser import parse
 from stream.language.scope import Feature, Report, Scope
 from stream.language.source import Scalar
 from stream.language.syntax import (
-    Arithmetic,
-    Call,
-    Conjunction,
-    Disjunction,
-    Existence,
     ExpressionSyntaxError,
-    Inclusion,
-    Minus,
     Name,
-    Negation,
     Node,
-    Relation,
+    nodes,
 )
 
 #: YAML ended the text of an expression before its writer did.
@@ -73,27 +65,6 @@ def mark_used(features: Mapping[str, Feature], seeds: set[str]) -> None:
 def names(node: Node) -> Iterator[Name]:
     """The bare words of an expression, but for those within ``where``."""
     return (part for part in nodes(node) if isinstance(part, Name))
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    """The parts of an expression, but for those within ``where``; without recursion, so that no depth hurts."""
-    waiting: list[Node] = [node]
-    while waiting:
-        part = waiting.pop()
-        yield part
-        match part:
-            case Call(arguments=arguments):
-                waiting.extend(argument.value for argument in arguments)
-            case Minus(operand=operand) | Negation(operand=operand):
-                waiting.append(operand)
-            case Arithmetic(left=left, right=right) | Relation(left=left, right=right):
-                waiting += (left, right)
-            case Inclusion(value=value) | Existence(value=value):
-                waiting.append(value)
-            case Conjunction(operands=operands) | Disjunction(operands=operands):
-                waiting.extend(operands)
-            case _:
-                pass
 
 
 def _check(scope: Scope, feature: Feature) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stream.contract import hash64
 from stream.language.canonical import text
@@ -22,13 +22,14 @@ from stream.language.tree import (
     Or,
     Persona,
     Personas,
+    Rank,
     Segment,
     Since,
     TextMatch,
     Trait,
 )
 
-Evidence = Aggregate | Trait | Persona
+Evidence = Aggregate | Trait | Persona | Rank
 
 
 def meaning(definitions: Definitions) -> str:
@@ -62,11 +63,20 @@ def definitions_hash(definitions: Definitions) -> str:
 
 
 def evidence(segment: Segment) -> tuple[Evidence, ...]:
-    """The aggregates, traits and persona that ``enter`` and then ``exit`` name, each once, by first appearance."""
+    """The aggregates, traits, ranks and persona that ``enter`` and then ``exit`` name, once each, as they first appear.
+
+    What is ranked comes behind its rank.
+    """
     found: dict[Evidence, None] = {}
     for condition in (segment.enter, segment.exit):
         found.update(dict.fromkeys(_leaves(condition)))
     return tuple(found)
+
+
+def ranked(segments: Iterable[Segment]) -> tuple[Expression, ...]:
+    """All that some segment ranks by, each once, by first appearance."""
+    found = (part for segment in segments for part in evidence(segment) if isinstance(part, Rank))
+    return tuple(dict.fromkeys(part.value for part in found))
 
 
 def _personas(personas: Personas) -> dict[str, object]:
@@ -98,6 +108,9 @@ def _leaves(expression: Expression) -> Iterator[Evidence]:
     match expression:
         case Aggregate() | Trait() | Persona():
             yield expression
+        case Rank(value=inner):
+            yield expression
+            yield from _leaves(inner)
         case Arithmetic(left=left, right=right) | Compare(left=left, right=right):
             yield from _leaves(left)
             yield from _leaves(right)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stream.language.aliases import read_aliases
 from stream.language.expression_state import ExpressionState, TooLargeError
 from stream.language.expressions import ExpressionCheck
-from stream.language.features import nodes, parse_expression, used_names
-from stream.language.moving import is_moving
+from stream.language.features import parse_expression, used_names
+from stream.language.measures import Measure
 from stream.language.persona_names import PersonaNames
 from stream.language.scope import Report, Scope
 from stream.language.source import Mapping, Node, Scalar
-from stream.language.syntax import Call, Name
 from stream.language.syntax import Node as Syntax
-from stream.language.tree import Aggregate, Arithmetic, Expression, Member, Persona, Personas, Trait, Type
-from stream.language.types import NAMES, type_of
+from stream.language.tree import Expression, Personas
 from stream.language.values import Entries, Values
-from stream.language.words import PERSONA, UNITS
+from stream.language.words import UNITS
 
 KEYS = ("features", "k", "min_share", "margin", "active_within", "every", "samples", "aliases")
 _EXAMPLE = "`features:` with names and expressions, and `k:`, how many there are to be"
@@ -31,14 +28,6 @@ _MAX_MIN_SHARE = 0.5
 _MAX_MARGIN = 0.9
 _MIN_ACTIVE_WITHIN = "1s"
 _MIN_EVERY = "1h"
-_MOVING = {
-    "since": "use the instant itself, such as `last(purchase)`, which counts by its age in days",
-    "p_alive": "use what it is made of, such as `last(purchase)` and `count(purchase)`",
-    "p_buy": "use what it is made of, such as `last(purchase)` and `count(purchase)`",
-}
-_TRAIT = "a trait is nothing that events add up to: use aggregates, such as `count(click, 30d)`"
-_MEMBER = "a membership is no number: use the aggregates that it asks about"
-_PERSONA = "`persona` follows from these features, so it cannot be in one of them"
 
 
 @dataclass(slots=True)
@@ -166,69 +155,11 @@ class PersonasCheck:
         if part.syntax is None:
             return None
         state = ExpressionState(scope, part.value)
-        is_refused = False
-        for node in nodes(part.syntax):
-            message = _refusal(scope, parts, node)
-            if message is not None:
-                state.error(node.at, message)
-                is_refused = True
-        if is_refused:
+        measure = Measure(state, "feature")
+        if not measure.may_have(part.syntax, parts):
             return None
         try:
             expression = ExpressionCheck(state, segment=None).value(part.syntax)
         except TooLargeError:
             return None
-        if expression is None:
-            return None
-        kind = type_of(expression)
-        if kind not in (Type.NUMBER, Type.INSTANT):
-            hint = ": divide it by a unit, as in `gap(click) / 1d`" if kind is Type.DURATION else ""
-            at = part.syntax.at
-            state.error(at, f"a feature of personas is a number or an instant, and this is {NAMES[kind]}{hint}")
-            return None
-        if not any(isinstance(leaf, Aggregate) for leaf in _leaves(expression)):
-            message = "this is the same for everybody: a feature of personas asks about events, as `count(click)` does"
-            state.error(part.syntax.at, message)
-            return None
-        return expression
-
-
-def _refusal(scope: Scope, parts: dict[str, _Part], node: Syntax) -> str | None:
-    """Why ``node`` stands in no feature of personas; None when it may."""
-    match node:
-        case Call(name=name) if name in _MOVING:
-            return f"`{name}` changes at every moment, which no feature of personas may: {_MOVING[name]}"
-        case Call(name="trait"):
-            return _TRAIT
-        case Call(name="member"):
-            return _MEMBER
-        case Name(name=name) if name == PERSONA:
-            return _PERSONA
-        case Name(name=name) if name in scope.features:
-            expression = scope.features[name].expression
-            return None if expression is None else _refusal_of_feature(name, expression)
-        case Name(name=name) if name in parts:
-            return f"`{name}` is another feature of personas: to share it, put it under `features:` at the top"
-        case _:
-            return None
-
-
-def _refusal_of_feature(name: str, expression: Expression) -> str | None:
-    for leaf in _leaves(expression):
-        if is_moving(leaf):
-            function = leaf.function.value if isinstance(leaf, Aggregate) else "since"
-            why = f"changes at every moment, which no feature of personas may: {_MOVING[function]}"
-            return f"`{name}` {why}"
-        for kind, reason in ((Trait, _TRAIT), (Member, _MEMBER), (Persona, _PERSONA)):
-            if isinstance(leaf, kind):
-                return f"`{name}` cannot be used here: {reason}"
-    return None
-
-
-def _leaves(expression: Expression) -> Iterator[Expression]:
-    """What a number or an instant is calculated from; a condition is a leaf."""
-    if isinstance(expression, Arithmetic):
-        yield from _leaves(expression.left)
-        yield from _leaves(expression.right)
-    else:
-        yield expression
+        return expression if expression is not None and measure.is_one(part.syntax, expression) else None

@@ -25,6 +25,7 @@ from stream.language.tree import (
     Literal,
     Not,
     Or,
+    Rank,
     Since,
     TextMatch,
     Type,
@@ -93,6 +94,8 @@ def range_of(expression: Expression, kind: Kind | None = None) -> Range:
                 return _NOT_NEGATIVE
             is_total = expression.kind is Kind.PURCHASE and expression.field == "total"
             return _NOT_NEGATIVE if is_total else EVERYTHING
+        case Rank():
+            return (0.0, 1.0)
         case Arithmetic():
             return _arithmetic(expression, kind)
         case _:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -144,6 +145,27 @@ Node = (
     | Conjunction
     | Disjunction
 )
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """The parts of an expression, but for those within ``where``; without recursion, so that no depth hurts."""
+    waiting: list[Node] = [node]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        match part:
+            case Call(arguments=arguments):
+                waiting.extend(argument.value for argument in arguments)
+            case Minus(operand=operand) | Negation(operand=operand):
+                waiting.append(operand)
+            case Arithmetic(left=left, right=right) | Relation(left=left, right=right):
+                waiting += (left, right)
+            case Inclusion(value=value) | Existence(value=value):
+                waiting.append(value)
+            case Conjunction(operands=operands) | Disjunction(operands=operands):
+                waiting.extend(operands)
+            case _:
+                pass
 
 
 class ExpressionSyntaxError(Exception):

@@ -82,6 +82,13 @@ class Persona:
 
 
 @dataclass(frozen=True, slots=True)
+class Rank:
+    """The share of active customers with a smaller ``value`` (0 to 1), null while there is no model."""
+
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Since:
     """``now - instant``; stands only directly on one side of an order comparison."""
 
@@ -180,6 +187,7 @@ Expression = (
     | Aggregate
     | Trait
     | Persona
+    | Rank
     | Since
     | Arithmetic
     | Compare

@@ -17,6 +17,7 @@ from stream.language.tree import (
     Field,
     Literal,
     Persona,
+    Rank,
     Since,
     Trait,
     Type,
@@ -78,6 +79,8 @@ def type_of(expression: Expression) -> Type:
             return Type.TRAIT
         case Persona():
             return Type.TEXT
+        case Rank():
+            return Type.NUMBER
         case Since():
             return Type.DURATION
         case _:

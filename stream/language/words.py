@@ -30,10 +30,13 @@ FUNCTIONS = {
     "exists": "exists(X)",
     "trait": 'trait("name")',
     "member": 'member("segment")',
+    "rank": "rank(EXPRESSION)",
 }
 
 #: The customer's cluster: a word that stands alone.
 PERSONA = "persona"
+#: The share of active customers who have less: a function that needs a model, as ``persona`` does.
+RANK = "rank"
 
 #: What no segment and no feature may be called.
 RESERVED = KEYWORDS | FUNCTIONS.keys() | KINDS.keys() | {PERSONA}

@@ -14,4 +14,5 @@ def centres_of(model: Model) -> Centres:
         tuple(persona.number for persona in model.personas),
         model.scales,
         tuple(persona.centre for persona in model.personas),
+        model.quantiles,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +18,9 @@ Floats = NDArray[np.float64]
 
 #: The number of a customer who has no persona.
 NOBODY = 0
+
+#: Quantiles that are known of what customers are ranked by: those of the shares 0, 1/200, ..., 1.
+QUANTILES = 201
 
 
 def transformed(raw: Floats) -> Floats:
@@ -64,7 +68,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``means`` and ``variances`` are the population's in transformed units, ``seen`` how many samples they stand on,
     ``counted`` how many the shares stand on; ``wins`` counts, for each kind of move, the versions in a row in which it
-    was better; ``below`` those in which a persona was too small, by its number.
+    was better; ``below`` those in which a persona was too small, by its number. ``ranked``: how many values the
+    quantiles of what is ranked stand on, by its text.
     """
 
     means: tuple[float, ...]
@@ -73,13 +78,16 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counted: float
     wins: dict[str, int]
     below: dict[int, int]
+    ranked: dict[str, float] = {}
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A version of the personas. It makes sure of itself: whatever is built or decoded is consistent.
 
     ``features`` are canonical texts; ``scales`` and the personas' centres are in their order. ``offset`` is where
-    training stood in its samples.
+    training stood in its samples. ``quantiles`` are of what customers are ranked by, by its canonical text: for each of
+    the shares 0, 1/200, ..., 1 the least number that so many active customers are not above, of those for whom there is
+    one; none at all where that is nobody.
     """
 
     version: int
@@ -91,6 +99,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     offset: int
     next_number: int
     training: Training
+    quantiles: dict[str, tuple[float, ...]] = {}
 
     def __post_init__(self) -> None:
         width = len(self.features)
@@ -112,6 +121,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             raise ValueError(f"personas' numbers have to differ and lie between 1 and {self.next_number - 1}")
         if len(self.training.means) != width or len(self.training.variances) != width:
             raise ValueError(f"expected {width} means and variances, one a feature")
+        for text, quantiles in self.quantiles.items():
+            if len(quantiles) not in (0, QUANTILES):
+                raise ValueError(f"expected {QUANTILES} quantiles of `{text}` or none, these are {len(quantiles)}")
+            if not all(map(math.isfinite, quantiles)) or any(a > b for a, b in pairwise(quantiles)):
+                raise ValueError(f"the quantiles of `{text}` have to be finite, and not to fall")
 
     @cached_property
     def effective_ms(self) -> int:

@@ -18,6 +18,7 @@ from stream.personas.model import Floats, Model, Persona, Quality, Training, tra
 from stream.personas.moves import Candidate, best_start, better_moves, without_smallest
 from stream.personas.online import OnlineKMeans
 from stream.personas.publication import Publication, births_and_deaths
+from stream.personas.quantiles import Distributions
 from stream.personas.scaling import Scaling
 from stream.personas.shift import Centres
 
@@ -47,7 +48,8 @@ _WORSE = 0.01
 class Settings:
     """What personas are made of: features by name and by canonical text, and how many there may be (least, most).
 
-    ``rate`` is the share of the way to a sample that its persona's centre goes.
+    ``rate`` is the share of the way to a sample that its persona's centre goes. ``ranked`` are the canonical texts of
+    what customers are ranked by besides.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Settings:
     min_share: float = 0.01
     rate: float = 0.002
     seed: int = 0
+    ranked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Trainer:
         self._held: deque[Floats] = deque(maxlen=int(_RECENT * _HELD_BACK))
         self._drawn = np.random.default_rng((self._settings.seed, version))
         self._online: OnlineKMeans | None = None
+        self._distributions = Distributions(self._settings.ranked, last)
         if self._known is None:
             self._scaling = Scaling.empty(len(self._settings.features))
             self._row = _Row()
@@ -121,13 +125,18 @@ class Trainer:
         self._online = OnlineKMeans(centres, self._settings.rate)
 
     def learn(self, raw: Floats) -> None:
-        """Takes samples (n, F), in the order of the features. Raises `SamplesError` for anything else."""
-        width = len(self._settings.features)
-        if raw.ndim != 2 or raw.shape[1] != width:
-            raise SamplesError(f"expected samples of {width} features, got an array of {raw.shape}")
-        if not np.isfinite(raw).all():
-            raise SamplesError("samples have to be finite numbers (what is not there is 0)")
-        places = transformed(raw)
+        """Takes samples (n, F + R), in the order of the features and of what is ranked.
+
+        What is ranked may be NaN, where a customer has nothing. Raises `SamplesError` for anything else.
+        """
+        width, ranked = len(self._settings.features), len(self._settings.ranked)
+        if raw.ndim != 2 or raw.shape[1] != width + ranked:
+            behind = f" and {ranked} numbers to rank" if ranked else ""
+            raise SamplesError(f"expected samples of {width} features{behind}, got an array of {raw.shape}")
+        if not np.isfinite(raw[:, :width]).all() or np.isinf(raw[:, width:]).any():
+            raise SamplesError("samples have to be finite numbers (a feature that is not there is 0)")
+        self._distributions.learn(raw[:, width:])
+        places = transformed(raw[:, :width])
         self._look_for_drift(places)
         for place, draw in zip(places, self._drawn.random(len(places)).tolist(), strict=True):
             self._scaling.learn(place)
@@ -280,6 +289,7 @@ class Trainer:
             Persona(number, tuple(centre), share, text)
             for number, centre, share, text in zip(numbers, centres, draft.shares.tolist(), texts, strict=True)
         ]
+        quantiles, counted = self._distributions.quantiles()
         training = Training(
             means=tuple(self._scaling.means.tolist()),
             variances=tuple(self._scaling.variances.tolist()),
@@ -287,6 +297,7 @@ class Trainer:
             counted=draft.counted,
             wins=self._row.wins,
             below=self._row.below,
+            ranked=counted,
         )
         return Model(
             version=last.version + 1 if last else 1,
@@ -298,6 +309,7 @@ class Trainer:
             offset=offset,
             next_number=next_number,
             training=training,
+            quantiles=quantiles,
         )
 
 

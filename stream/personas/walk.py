@@ -21,7 +21,7 @@ class Walk:
     def sample(self, partition: Partition, count: int, now_ms: int) -> Floats:
         """The vectors of the next active customers at ``now_ms``: up to ``count`` of them, fewer at a round's end.
 
-        (n, features), see `Partition.vectors`.
+        (n, features + ranked), see `Partition.vectors`.
         """
         if self._place >= len(self._round):
             self._round = partition.profiles.rows_by_hash()
@@ -32,6 +32,6 @@ class Walk:
             rows = self._round[self._place : self._place + missing]
             self._place += len(rows)
             vectors = partition.vectors(rows, now_ms)
-            found.append(vectors[~np.isnan(vectors).any(axis=1)])
+            found.append(vectors[~np.isnan(vectors[:, 0])])  # what is ranked may be NaN for who is active
             missing -= len(found[-1])
         return np.concatenate(found) if found else partition.vectors(self._round[:0], now_ms)

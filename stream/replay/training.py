@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
+from stream.engine.persona_plan import PersonaPlan
 from stream.language.tree import Personas
 from stream.personas.assigning import centres_of
 from stream.personas.publication import Publication
@@ -23,14 +24,14 @@ class Training:
     """
 
     def __init__(
-        self, personas: Personas, features: tuple[str, ...], seed: int, published: Callable[[Publication], None]
+        self, personas: Personas, plan: PersonaPlan, seed: int, published: Callable[[Publication], None]
     ) -> None:
         self._every_ms = personas.every_ms
         self._step_ms = max(1, personas.every_ms // _DRAWS)
         self._at_once = max(1, personas.samples * self._step_ms // 86_400_000)
         names = tuple(name for name, _ in personas.features)
         k = (personas.k_min, personas.k_max)
-        self._trainer = Trainer(Settings(names, features, k, personas.min_share, seed=seed))
+        self._trainer = Trainer(Settings(names, plan.features, k, personas.min_share, seed=seed, ranked=plan.ranked))
         self._walk = Walk()
         self._published = published
         self._samples = 0

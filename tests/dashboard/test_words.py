@@ -92,6 +92,11 @@ CONDITIONS = {
     'trait("age") + 1 > 18': "the trait “age” plus 1 is more than 18",
     "last(click.price) exists": "the price of the last click is known",
     'persona == "hunters"': "the persona is “hunters”",
+    "rank(sum(purchase.total, 90d)) >= 0.9": "the rank by the money spent within 90 days is 90 % or more",
+    "0.5 > rank(last(purchase))": "the rank by the age of the last order is less than 50 %",
+    "rank(count(click, 7d) / (count(click) + 1)) * 2 < 1": (
+        "the rank by the number of clicks within 7 days divided by (the number of clicks plus 1) times 2 is less than 1"
+    ),
     'member("earlier")': "is a member of “earlier”",
     # Calculations
     "(count(click) + count(email)) * 2 / count(purchase) > 5": "((the number of clicks plus the number of e-mail "
@@ -191,13 +196,17 @@ VALUES: dict[str, list[tuple[object, str]]] = {
         (0.0001, "less than 1 % likely to buy within 90 days"),
     ],
     "trait('plan') == 'vip'": [("vip", "plan: “vip”"), (3, "plan: 3"), (False, "plan: no"), (None, "plan: not known")],
+    "rank(sum(purchase.total, 90d)) > 0.9": [
+        (0.925, "rank 92.5 % by the money spent within 90 days"),
+        (None, "no rank by the money spent within 90 days"),
+    ],
     "persona == 'p2'": [("p2", "persona “p2”"), (None, "no persona")],
 }
 
 
 @pytest.mark.parametrize("written", VALUES)
 def test_a_value_in_words(written: str) -> None:
-    (one,) = evidence(segment(written, exit="'false'"))
+    one, *_ = evidence(segment(written, exit="'false'"))
     for value, words in VALUES[written]:
         assert phrase(one, value, WHEN) == words  # type: ignore[arg-type]
 

@@ -60,7 +60,7 @@ def assert_as_the_reference(partition: Partition, reference: Reference) -> int:
         portrait = partition.portrait(customer.id)
         assert standings is not None
         assert portrait is not None
-        view = View(customer, max(customer.clock, reference.stream_clock), reference.definitions)
+        view = View(customer, max(customer.clock, reference.stream_clock), reference.definitions, reference.model)
         assert view.now == portrait.at_ms
         assert [one.segment for one in standings] == [segment.name for segment in reference.definitions.segments]
         for standing, segment in zip(standings, reference.definitions.segments, strict=True):

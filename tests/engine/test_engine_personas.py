@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from stream.engine.centres import Centres
+from stream.engine.centres import Centres, check_fits
 from stream.engine.partition import Partition
 from stream.errors import ModelError
 from stream.events.decoder import Decoder
 from stream.instants import parse_instant
+from stream.personas.walk import Walk
 from tests.engine.agreement import about, assert_same, tolerance_ms
 from tests.engine.driver import plan_of, through_bytes
-from tests.reference import Model, replay
+from tests.engine.test_engine_explanations import assert_as_the_reference
+from tests.reference import Model, Reference, feed, replay
 from tests.strategies import cases_with_personas, random_case_with_personas
 
 Dict = dict[str, Any]
@@ -27,12 +30,19 @@ Dict = dict[str, Any]
 def centres(model: Dict, version: int, features: tuple[str, ...]) -> Centres:
     numbers = tuple(number for number, _ in model["personas"])
     points = tuple(tuple(map(float, centre)) for _, centre in model["personas"])
-    return Centres(version, features, numbers, tuple(map(float, model["scales"])), points)
+    quantiles = {text: tuple(map(float, some)) for text, some in model.get("quantiles", {}).items()}
+    return Centres(version, features, numbers, tuple(map(float, model["scales"])), points, quantiles)
 
 
 def run(
     definitions: Dict, events: list[Dict], until: int | None, models: list[Dict], batch: int, seed: int
 ) -> list[Dict]:
+    return replayed(definitions, events, until, models, batch, seed)[0]
+
+
+def replayed(
+    definitions: Dict, events: list[Dict], until: int | None, models: list[Dict], batch: int, seed: int
+) -> tuple[list[Dict], Partition]:
     """The changes as the engine makes them; ``seed`` decides when the partition moves into a new process (0: never)."""
     plan, random = plan_of(definitions), Random(seed)
     assert plan.personas is not None
@@ -75,7 +85,7 @@ def run(
     end_ms = partition.latest_ms if until is None else until
     take(end_ms)
     changes.extend(partition.advance(end_ms).records)
-    return sorted(changes, key=lambda change: (change["customer_id"], change["sequence"]))
+    return sorted(changes, key=lambda change: (change["customer_id"], change["sequence"])), partition
 
 
 def _instant(timestamp: int | str) -> int:
@@ -100,6 +110,160 @@ def test_random_cases_agree_with_the_reference(case: tuple[Dict, list[Dict], int
 def test_seeded_cases_agree_with_the_reference(seed: int) -> None:
     random = Random(seed)
     assert sum(check(*random_case_with_personas(random)) for _ in range(40)) > 100
+
+
+RANKING = {
+    "version": 1,
+    "buckets": 24,
+    "personas": {"features": {"orders": "count(purchase)"}, "k": 2, "active_within": "24d"},
+    "segments": {
+        "spenders": {"enter": "rank(sum(purchase.total)) >= 0.9"},
+        "idle": {"enter": "rank(last(click)) > 0.5 or rank(avg(purchase.total)) exists"},
+    },
+}
+RANKED = ("sum(purchase.total)", "last(click)", "avg(purchase.total)")
+DAY_MS = 86_400_000
+
+
+def click(n: int, customer: str, at_ms: int) -> Dict:
+    return {"type": "click", "event_id": f"c{n}", "customer_id": customer, "timestamp": at_ms, "action": "search"}
+
+
+def purchase(n: int, customer: str, at_ms: int, total: float) -> Dict:
+    return {
+        "type": "purchase",
+        "event_id": f"p{n}",
+        "customer_id": customer,
+        "timestamp": at_ms,
+        "order_id": f"o{n}",
+        "total": total,
+    }
+
+
+def ranking(**quantiles: tuple[float, ...]) -> Centres:
+    """A model of these distributions, and else of nobody's."""
+    texts = dict(zip(("spent", "age", "basket"), RANKED, strict=True))
+    found = {text: quantiles.get(name, ()) for name, text in texts.items()}
+    return Centres(1, ("count(purchase)",), (1,), (1.0,), ((0.0,),), found)
+
+
+def ranking_partition(events: list[Dict]) -> Partition:
+    plan = plan_of(RANKING)
+    partition, decoder = Partition(plan), Decoder(plan.wanted)
+    partition.apply(decoder.decode_mixed([json.dumps(event).encode() for event in events])[0])
+    return partition
+
+
+def test_what_is_ranked_stands_behind_the_features() -> None:
+    partition = ranking_partition([click(1, "a", 100 * DAY_MS), purchase(1, "a", 101 * DAY_MS, 12.5)])
+    partition.apply_model(ranking(), 0)
+    assert partition.plan.personas is not None
+    assert partition.plan.personas.ranked == RANKED
+    got = partition.vectors(partition.profiles.find_all(["a"]), 110 * DAY_MS + 5)
+    assert got.tolist() == [[1.0, 12.5, 10.0, 12.5]]
+
+
+def test_what_is_null_is_no_number_among_what_is_ranked() -> None:
+    partition = ranking_partition([click(1, "a", 100 * DAY_MS)])
+    got = partition.vectors(partition.profiles.find_all(["a"]), 110 * DAY_MS)
+    assert got[0, :3].tolist() == [0.0, 0.0, 10.0]
+    assert np.isnan(got[0, 3])
+    (sample,) = Walk().sample(partition, 10, 110 * DAY_MS)
+    assert sample[:3].tolist() == [0.0, 0.0, 10.0]  # the customer is active all the same
+
+
+def rank_of(total: float, quantiles: tuple[float, ...]) -> object:
+    partition = ranking_partition([purchase(1, "a", DAY_MS, total)])
+    list(partition.apply_model(ranking(spent=quantiles), 2 * DAY_MS))
+    portrait = partition.portrait("a")
+    assert portrait is not None
+    return portrait.features["rank(sum(purchase.total))"]
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [(0.0, 0), (0.01, 0.5), (5.0, 0.5), (5.01, 0.75), (9.0, 0.75), (9.01, 0.995), (100.0, 0.995), (100.01, 1)],
+)
+def test_a_rank_is_the_share_of_those_who_have_less(total: float, expected: float) -> None:
+    quantiles = (0.0,) * 101 + (5.0,) * 50 + (9.0,) * 49 + (100.0,)
+    assert rank_of(total, quantiles) == expected
+
+
+def test_there_is_no_rank_where_nobody_has_a_value() -> None:
+    assert rank_of(5.0, ()) is None
+
+
+def test_the_evidence_holds_the_rank_and_what_it_is_calculated_from() -> None:
+    partition = ranking_partition([purchase(1, "a", DAY_MS, 12.5), click(1, "a", DAY_MS)])
+    quantiles = tuple(float(k) for k in range(201))
+    models = list(partition.apply_model(ranking(spent=(0.0,) * 201, age=quantiles), 2 * DAY_MS))
+    changes = [change for some in models for change in some.records if change["segment"] == "spenders"]
+    assert [(change["cause"], change["values"]) for change in changes] == [
+        ("model", {"rank(sum(purchase.total))": 1, "sum(purchase.total)": 12.5})
+    ]
+
+
+def test_an_age_outgrows_a_quantile_at_a_border() -> None:
+    partition = ranking_partition([click(1, "a", DAY_MS + 1)])
+    quantiles = (1.0,) * 101 + (6.5,) * 99 + (60.0,)
+    list(partition.apply_model(ranking(age=quantiles), 2 * DAY_MS))
+    changes = partition.advance(1_000 * DAY_MS).records
+    got = [(change["at"][:10], change["values"].get("rank(last(click))")) for change in changes]
+    # More than 6.5 days are over at the beginning of the ninth day; being above 1.0 is a rank of 0.5 only.
+    assert got == [("1970-01-09", 0.995), ("1970-01-26", None)]
+
+
+def test_what_a_model_said_of_its_instant_is_not_taken_for_an_earlier_one() -> None:
+    definitions = {**RANKING, "segments": {"fresh": {"enter": "rank(last(click)) < 0.5"}}}
+    persona = {"scales": [1.0], "personas": [(1, [0.0])]}
+    models = [
+        {"effective_ms": 2 * DAY_MS, **persona, "quantiles": {"last(click)": []}},
+        {"effective_ms": 20 * DAY_MS, **persona, "quantiles": {"last(click)": [12.5] * 201}},
+    ]
+    # The customer's clock stands at the first model. At the second the age is 19 days; with the late event it is 9.
+    late = purchase(1, "a", 10 * DAY_MS, 1.0)
+    events = [click(1, "a", DAY_MS), click(2, "b", 3 * DAY_MS), click(3, "b", 21 * DAY_MS), late]
+    check(definitions, events, None, models)
+    changes = run(definitions, events, None, models, 1, 0)
+    got = [(change["change"], change["at"][:10]) for change in changes if change["segment"] == "fresh"]
+    assert ("entered", "1970-01-11") in got
+
+
+def test_a_model_that_does_not_know_what_is_ranked_is_refused() -> None:
+    plan = plan_of(RANKING).personas
+    model = ranking()
+    check_fits(model, plan)
+    for quantiles, message in (
+        ({}, "knows nothing of `sum\\(purchase.total\\)`, which the definitions rank by: train"),
+        ({"sum(purchase.total)": (1.0,)}, "has 1 quantiles of .*: it has to be 201 or none"),
+        ({"sum(purchase.total)": (1.0,) * 200 + (0.5,)}, "are no numbers, or fall"),
+        ({"sum(purchase.total)": (1.0,) * 200 + (float("inf"),)}, "are no numbers, or fall"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            check_fits(replace(model, quantiles=quantiles), plan)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_why_is_said_as_the_reference_says(seed: int) -> None:
+    random, compared = Random(seed), 0
+    for _ in range(30):
+        definitions, events, until, models = random_case_with_personas(random)
+        with about(definitions=definitions, events=events, until=until, models=models):
+            reference = Reference(definitions)
+            feed(reference, events, until, [Model(**model) for model in models])
+            partition = replayed(definitions, events, until, models, 1_000, 0)[1]
+            compared += assert_as_the_reference(partition, reference)
+    assert compared > 100
+
+
+def test_why_shows_a_rank_and_what_it_is_made_of() -> None:
+    partition = ranking_partition([purchase(1, "a", DAY_MS, 12.5)])
+    list(partition.apply_model(ranking(spent=(0.0,) * 100 + (50.0,) * 101), 2 * DAY_MS))
+    standings = partition.standings("a")
+    assert standings is not None
+    (condition,) = standings[0].enter
+    assert (condition.text, condition.truth) == ("rank(sum(purchase.total)) >= 0.9", False)
+    assert condition.values == {"rank(sum(purchase.total))": 0.495, "sum(purchase.total)": 12.5}
 
 
 def test_vectors_are_what_the_model_is_of() -> None:

@@ -168,7 +168,7 @@ ERRORS = [
     ("‸5. < count(click)", "write `5`"),
     ("‸1.2.3 < count(click)", "`1.2.3` is neither a number nor a duration (such as `12.5` and `7d`)"),
     ("25‸% < count(click)", "unexpected `%`: write a share as a number, 25 % as `0.25`"),
-    ("‸rank(sum(purchase.total)) > 3", "unknown function `rank`"),
+    ("‸quantile(sum(purchase.total)) > 3", "unknown function `quantile`"),
     (
         "count(click, 7d ‸where price > 3) > 1",
         "`where` stands before the comma, after the kind: `count(KIND [where CONDITION] [, WINDOW])`",

@@ -49,6 +49,8 @@ def test_a_model_comes_back_from_json_to_the_last_bit() -> None:
         ({"scales": [1.0, 0.0]}, "expected 2 scales above 0"),
         ({"scales": [1.0, None]}, r"Expected `float`, got `null` - at `\$.scales\[1\]`"),
         ({"personas": []}, "a feature and a persona"),
+        ({"quantiles": {"count(click)": [0.0, 1.0]}}, "expected 201 quantiles of `count.click.` or none"),
+        ({"quantiles": {"count(click)": [1.0] * 200 + [0.0]}}, "not to fall"),
         ({"personas": [{"number": 1, "centre": [0.0], "share": 1.0, "label": ""}]}, "needs 2 coordinates"),
         ({"personas": [{"number": 1, "centre": [0.0, 0.0], "share": 1.5, "label": ""}]}, "shares lie between 0 and 1"),
         ({"next_number": 5}, "between 1 and 4"),

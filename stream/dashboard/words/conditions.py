@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stream.dashboard.words.amounts import duration, listed, literal, percent, quoted
 from stream.dashboard.words.events import events
-from stream.dashboard.words.features import noun
+from stream.dashboard.words.features import CALCULATED, measure, noun
 from stream.language.tree import (
     After,
     Aggregate,
@@ -24,6 +24,7 @@ from stream.language.tree import (
     Not,
     Or,
     Persona,
+    Rank,
     Since,
     TextMatch,
     Trait,
@@ -45,7 +46,6 @@ _AMOUNTS = {
     ">=": "{} or more",
 }
 _COUNTS = {**_AMOUNTS, "<": "fewer than {}", "<=": "{} or fewer"}
-_CALCULATED = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _TIMES = {"<": "before", "<=": "not after", ">": "after", ">=": "not before", "==": "at the same time as"}
 
 
@@ -110,12 +110,14 @@ def the(value: Expression) -> str:
             return f"the trait {quoted(name)}"
         case Persona():
             return "the persona"
+        case Rank(value=ranked):
+            return f"the rank by {measure(ranked)}"
         case Since(instant=instant):
             return f"the time since {the(instant)}"
         case Arithmetic(op="-", left=left, right=right) if type_of(left) is type_of(right) is Type.INSTANT:
             return f"the time from {the(right)} to {the(left)}"
         case Arithmetic(op=op, left=left, right=right):
-            return f"{_operand(left)} {_CALCULATED[op]} {_operand(right)}"
+            return f"{_operand(left)} {CALCULATED[op]} {_operand(right)}"
         case Field(name=name):
             return name
         case _:
@@ -147,6 +149,9 @@ def _comparison(op: str, left: Expression, right: Expression) -> Said:
             )
             rest = f"{_AMOUNTS[op].format(bound)} likely {what}"
             return Said(rest, f"not {rest}")
+    if isinstance(left, Rank) and isinstance(right, Literal) and isinstance(right.value, float):
+        bound = _AMOUNTS[op].format(percent(right.value))
+        return Said(f"{the(left)} is {bound}", f"{the(left)} is not {bound}")
     if type_of(left) is type_of(right) is Type.INSTANT and op in _TIMES:
         rest = f"{_TIMES[op]} {the(right)}"
         return Said(f"{the(left)} was {rest}", f"{the(left)} was not {rest}, or one of them never was")

@@ -1,4 +1,4 @@
-"""The value of an aggregate, a trait or the persona in words: "3 orders, the last 12 days ago"."""
+"""The value of an aggregate, a trait, a rank or the persona in words: "3 orders, the last 12 days ago"."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stream.dashboard.words.amounts import about, ago, counted, duration, likelihood, literal, number, plural
+from stream.dashboard.words.amounts import about, ago, counted, duration, likelihood, literal, number, percent, plural
 from stream.dashboard.words.events import events, field
 from stream.instants import parse_instant
 from stream.language.meaning import Evidence
-from stream.language.tree import Aggregate, Function, Persona, Trait, Type
+from stream.language.tree import Aggregate, Arithmetic, Expression, Function, Literal, Persona, Rank, Trait, Type
 
 Value = float | int | str | bool | None
 #: `distinct` counts no further.
 _DISTINCT_MAX = 32
+CALCULATED = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,28 @@ def phrase(one: Evidence, value: Value, when: When) -> str:
             return f"{name}: {'not known' if value is None else literal(value)}"
         case Persona():
             return "no persona" if value is None else f"persona {literal(value)}"
+        case Rank(value=ranked):
+            by = measure(ranked)
+            return f"no rank by {by}" if value is None else f"rank {percent(_number(value))} by {by}"
         case Aggregate():
             return _aggregate(one, value, when)
+
+
+def measure(value: Expression) -> str:
+    """What customers are ranked by, with its article: ``the age of the last order``."""
+    match value:
+        case Literal(value=constant, type=kind):
+            return duration(float(constant)) if kind is Type.DURATION else literal(constant)
+        case Aggregate():
+            return f"the age of the {noun(value)}" if value.type is Type.INSTANT else f"the {noun(value)}"
+        case Arithmetic(op=op, left=left, right=right):
+            return f"{_operand(left)} {CALCULATED[op]} {_operand(right)}"
+        case _:
+            raise AssertionError(f"nothing that is ranked: {value!r}")
+
+
+def _operand(value: Expression) -> str:
+    return f"({measure(value)})" if isinstance(value, Arithmetic) else measure(value)
 
 
 def _aggregate(one: Aggregate, value: Value, when: When) -> str:

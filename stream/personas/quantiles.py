@@ -1,0 +1,74 @@
+"""How the population is distributed in what customers are ranked by."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from stream.personas.model import QUANTILES, Floats, Model
+
+#: A distribution stands on about so many values, older versions' included if there are too few new ones: then chance
+#: moves it by half a percentage point at most, in all but few cases.
+_STANDS_ON = 50_000
+_STEPS = QUANTILES - 1
+
+
+class Distributions:
+    """Of each expression that is ranked the values since the last version, and what that version knew.
+
+    ``ranked`` are canonical texts, in the order of the samples' columns.
+    """
+
+    def __init__(self, ranked: tuple[str, ...], last: Model | None) -> None:
+        self._ranked = ranked
+        self._last = last
+        self._recent: deque[Floats] = deque(maxlen=_STANDS_ON)
+
+    def learn(self, values: Floats) -> None:
+        """Takes what some customers (n, R) have; NaN is for nothing."""
+        if self._ranked:
+            self._recent.extend(values.copy())
+
+    def quantiles(self) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
+        """The quantiles of each expression, by its text, and on how many values they stand."""
+        found: dict[str, tuple[float, ...]] = {}
+        counted: dict[str, float] = {}
+        recent = np.array(self._recent) if self._recent else np.empty((0, len(self._ranked)))
+        for text, column in zip(self._ranked, recent.T, strict=True):
+            values = column[~np.isnan(column)]
+            before = self._last.quantiles.get(text, ()) if self._last else ()
+            stood_on = self._last.training.ranked.get(text, 0.0) if self._last else 0.0
+            past = min(stood_on, _STANDS_ON - len(values)) if before else 0.0
+            found[text] = _quantiles(values, np.array(before), past)
+            counted[text] = len(values) + past
+        return found, counted
+
+
+def rank(quantiles: tuple[float, ...], x: float) -> float | None:
+    """The share of customers who have less than ``x``, rounded down to a half percent; None where nobody has a value.
+
+    >>> rank((0.0,) * 101 + (5.0,) * 100, 0.0), rank((0.0,) * 101 + (5.0,) * 100, 0.1)
+    (0.0, 0.5)
+    """
+    below = int(np.searchsorted(quantiles, x))
+    return max(0, below - 1) / _STEPS if quantiles else None
+
+
+def _quantiles(values: Floats, before: Floats, past: float) -> tuple[float, ...]:
+    """For each share 0, 1/200, ..., 1 the least number that so many are not above; of no values there are none.
+
+    ``before`` are such numbers, which count as ``past`` values. Half of those between two lies at either: the lower end
+    alone, or the upper, would move the distribution a little with every version.
+    """
+    weights = np.ones(len(values))
+    if past > 0:
+        each = np.full(QUANTILES, past / _STEPS)
+        each[[0, -1]] /= 2
+        values, weights = np.concatenate([values, before]), np.concatenate([weights, each])
+    if not len(values):
+        return ()
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    places = np.searchsorted(reached, np.arange(QUANTILES) * reached[-1] / _STEPS)
+    return tuple(values[order][np.minimum(places, len(values) - 1)].tolist())
