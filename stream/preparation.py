@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from stream.contract import Kind
+from stream.engine import preview
 from stream.engine.instant_texts import format_instants
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
@@ -18,9 +19,15 @@ from stream.worker.partitioning import partitions_of
 _EVENT: Final = b'{"event_id":"e","customer_id":"c","timestamp":0,"action":"page_view"}'
 
 
+def prepare_looks(plan: Plan) -> None:
+    """Loads what is compiled for looking at customers, and for previews of drafts: nothing that events run through."""
+    Partition(plan).prepare_portraits()
+    preview.prepare(plan)
+
+
 @without_collections()
 def prepare(plan: Plan) -> None:
-    """Loads all compiled code, or compiles it where it is not kept yet."""
+    """Loads all compiled code that events run through, or compiles it where it is not kept yet."""
     partition = Partition(plan)
     partition.prepare()
     # What every event runs through: the same code serves any definitions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,7 @@ def worker(
     from stream.errors import ClockAheadError
     from stream.live.worker import Options
     from stream.live.worker import run as work
+    from stream.preparation import prepare_looks
     from stream.worker.errors import EarlierDefinitionsError, SourceTruncatedError
     from stream.worker.settings import ClockMode
 
@@ -126,7 +128,10 @@ def worker(
         raise click.UsageError("--exit-when-done needs --clock TIME: with other clocks there is always more to come")
     if advertise is not None and port is None:
         raise click.UsageError("--advertise needs --port: without, nothing is served")
-    source, plan = _plan(definitions, previews=port is not None)
+    source, plan = _plan(definitions)
+    if port is not None:
+        # Who looks at a customer comes later; joining the group, which is mostly waiting, goes on meanwhile.
+        threading.Thread(target=prepare_looks, args=(plan,), daemon=True).start()
     log_to_stderr()
     options = Options(
         broker,
@@ -152,9 +157,8 @@ def worker(
         raise Failure(str(error), EXIT_CONFIG) from error
 
 
-def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
-    """The file as it is written, and its plan; what it takes to work is ready, and for ``previews`` too."""
-    from stream.engine import preview
+def _plan(definitions: Path) -> tuple[bytes, Plan]:
+    """The file as it is written, and its plan; what it takes to work is ready."""
     from stream.engine.plan import compile_plan
     from stream.garbage import without_collections
     from stream.live import batch_building, record_batches
@@ -172,6 +176,4 @@ def _plan(definitions: Path, *, previews: bool) -> tuple[bytes, Plan]:
         record_batches.prepare()
         batch_building.prepare()
         records.prepare()
-        if previews:
-            preview.prepare(plan)
     return source, plan

@@ -95,6 +95,9 @@ class Partition:
         """Loads the kernel from its cache, or compiles it where there is none: some seconds, once a machine."""
         kernel.place_of(0)
         self._run(kernel.FIRE, np.zeros(0, dtype=np.int64), _NOBODY, op.NONE, self._no_events, _NO_STATUS, 0)
+
+    def prepare_portraits(self) -> None:
+        """The same for what portraits and standings take."""
         self._portraitist.prepare()
 
     # --- events and time ---
