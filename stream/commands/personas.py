@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from stream.cli import EXIT_CONFIG, EXIT_FOUND, Failure
 from stream.commands.definitions import definitions_argument
+from stream.commands.model_files import read_models
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.plans import plan_of, prepare_aloud
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from stream.engine.changes import Changes
     from stream.personas.model import Model
     from stream.personas.publication import Publication
+
+
+#: Of how many versions before `show` gives the shares.
+_SHARES_BACK = 7
 
 
 @click.group()
@@ -93,6 +99,44 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
         why = published[-1].reason if published else "the events end before the first version is due"
         raise Failure(f"no model came out: {why}", EXIT_FOUND)
     _show(last, published)
+
+
+@personas.command()
+@click.argument("models", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    help="Which version. Default: the last one in the file.",
+    show_envvar=True,
+)
+def show(*, models: Path, version: int | None) -> None:
+    """Show the personas of a version: how large they are, what sets them apart, and where their centres lie.
+
+    MODELS is what `segstream personas train` wrote. Beside the share of each persona is the one it had seven versions
+    before; the numbers below it are those of its centre, in the features' own units. Exit 64 where that is no model.
+    """
+    found = {model.version: model for model in read_models(models)}
+    wanted = max(found) if version is None else version
+    if wanted not in found:
+        raise Failure(f"{models}: there is no version {wanted}; it has {min(found)} to {max(found)}", EXIT_CONFIG)
+    for line in _lines(found[wanted], found.get(wanted - _SHARES_BACK)):
+        click.echo(line)
+
+
+def _lines(model: Model, earlier: Model | None) -> Iterator[str]:
+    """What there is to say of a version."""
+    from stream.personas.model import restored
+
+    quality = model.quality
+    yield f"version {model.version} of {model.effective_at}: {len(model.personas)} personas"
+    yield f"mean distance from the centres {quality.distance:.3f}, silhouette {quality.silhouette:.2f}"
+    before = {persona.number: persona.share for persona in earlier.personas} if earlier else {}
+    for persona, centre in sorted(zip(model.personas, model.centres, strict=True), key=lambda pair: -pair[0].share):
+        share = before.get(persona.number)
+        was = f" (was {share:.1%})" if share is not None else " (new)" if earlier else ""
+        yield f"p{persona.number}  {persona.share:.1%}{was}  {persona.label}"
+        values = zip(model.features, restored(centre).tolist(), strict=True)
+        yield from (f"      {value:>10,.1f}  {feature}" for feature, value in values)
 
 
 def _nothing(_: Changes) -> None:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.definitions import definitions_argument
+from stream.commands.model_files import read_models
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.parameter_types import Instant
 from stream.commands.plans import plan_of, prepare_aloud
-
-if TYPE_CHECKING:
-    from stream.engine.plan import Plan
-    from stream.replay.versions import Recorded
 
 
 @click.command()
@@ -77,12 +72,13 @@ def replay(
     from stream.replay.run import Outlets
     from stream.replay.run import replay as run
     from stream.replay.screen import closing_table, progress_bar
+    from stream.replay.versions import Recorded
 
     check_apart({"--output": output, "--rejected": rejected}, [str(definitions), *events])
     if events.count(STANDARD) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     plan = plan_of(definitions, events)
-    versions = recorded(personas, plan) if personas is not None else None
+    versions = Recorded(read_models(personas, plan)) if personas is not None else None
     with contextlib.ExitStack() as stack:
         changes = stack.enter_context(Output(output))
         bad = stack.enter_context(Output(rejected)) if rejected else None
@@ -100,26 +96,3 @@ def replay(
         )
         summary = run(plan, events, outlets, until_ms=until, sort=sort, versions=versions)
     closing_table(summary, plan.definitions, until_ms=until, sort=sort, reported=rejected is not None)
-
-
-def recorded(path: Path, plan: Plan) -> Recorded:
-    """The models in a file, each of which fits the definitions; ends the command where one does not."""
-    from stream.engine.centres import check_fits
-    from stream.errors import ModelError
-    from stream.personas.assigning import centres_of
-    from stream.personas.model import decode
-    from stream.replay.versions import Recorded
-
-    models = []
-    with click.open_file(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.isspace():
-                continue
-            try:
-                models.append(decode(line))
-                check_fits(centres_of(models[-1]), plan.personas)
-            except ModelError as error:
-                raise Failure(f"{path}, line {number}: {error}", EXIT_CONFIG) from error
-    if not models:
-        raise Failure(f"{path}: there is no model in it; `segstream personas train` makes some", EXIT_CONFIG)
-    return Recorded(models)

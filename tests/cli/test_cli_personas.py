@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli import cli
-from stream.personas.model import decode
+from stream.personas.model import decode, encode, restored
 from tests.shared_data import PROJECT
 
 DEFINITIONS = """\
@@ -105,6 +107,40 @@ def test_what_is_no_model_is_refused_with_its_line(folder: Path, tmp_path: Path)
     refused = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--personas", wrong)
     assert refused.exit_code == 64
     assert "there is no model in it" in refused.stderr
+
+
+def test_show_tells_what_sets_each_persona_apart(folder: Path) -> None:
+    models = [decode(line) for line in (folder / "models.jsonl").read_bytes().splitlines()]
+    shown = run("personas", "show", folder / "models.jsonl")
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0] == f"version {models[-1].version} of {models[-1].effective_at}: 3 personas"
+    largest = max(models[-1].personas, key=lambda persona: persona.share)
+    assert lines[2] == f"p{largest.number}  {largest.share:.1%}  {largest.label}"
+    orders = restored(np.array(largest.centre))[0]
+    assert lines[3] == f"      {orders:>10,.1f}  count(purchase, 3d)"
+    assert len(lines) == 2 + 3 * 4
+
+
+def test_show_compares_with_seven_versions_before(folder: Path, tmp_path: Path) -> None:
+    first = decode((folder / "models.jsonl").read_bytes().splitlines()[0])
+    kept, gone = first.personas[0], first.personas[1:]
+    grown = msgspec.structs.replace(kept, share=0.25)
+    later = msgspec.structs.replace(
+        first,
+        version=8,
+        personas=(grown, *(msgspec.structs.replace(one, number=one.number + 5) for one in gone)),
+        next_number=first.next_number + 5,
+    )
+    path = tmp_path / "models.jsonl"
+    path.write_bytes(encode(first) + b"\n" + encode(later) + b"\n")
+    text = run("personas", "show", path).stdout
+    assert f"p{kept.number}  25.0% (was {kept.share:.1%})" in text
+    assert text.count(" (new)  ") == len(gone)
+    assert run("personas", "show", path, "--version", "1").stdout.startswith("version 1 of ")
+    missing = run("personas", "show", path, "--version", "3")
+    assert missing.exit_code == 64
+    assert "there is no version 3; it has 1 to 8" in missing.stderr
 
 
 def test_a_model_of_other_definitions_is_refused(folder: Path, tmp_path: Path) -> None:
