@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,30 @@ def test_a_clock_in_the_midst_leaves_what_lies_after_it_for_later(
         with workers(1, broker.address, tmp_path, "--clock", str(until_ms), "--exit-when-done") as (worker,):
             assert worker.exit_code() == 0
         assert_same(broker.address, Expected(events, until_ms))
+
+
+def test_a_file_with_personas_works_while_there_is_no_model(
+    broker: BrokerProcess, events: Path, tmp_path: Path
+) -> None:
+    """``persona`` and ranks are null then; what else the conditions say holds."""
+    definitions = tmp_path / "personas.yaml"
+    definitions.write_text(
+        "version: 1\n"
+        "segments:\n"
+        "  buyer: {enter: 'count(purchase, 30d) >= 1'}\n"
+        "  named: {enter: 'persona == \"p1\"'}\n"
+        "  top: {enter: 'rank(sum(purchase.total, 30d)) >= 0.9'}\n"
+        "  nobody_yet: {enter: 'count(click) >= 3 and not persona exists'}\n"
+        "personas:\n"
+        "  features: {orders: 'count(purchase, 30d)', seen: last(click)}\n"
+        "  k: 4\n"
+    )
+    until_ms = last_ms(events) + 3 * DAY_MS
+    expected = Expected(events, until_ms, definitions)
+    send(broker.address, events)
+    options = ("--clock", str(until_ms), "--exit-when-done")
+    with workers(2, broker.address, tmp_path, *options, definitions=definitions) as started:
+        assert [worker.exit_code() for worker in started] == [0, 0]
+    assert_same(broker.address, expected)
+    segments = {json.loads(line)["segment"] for line in expected.changes.values()}
+    assert segments == {"buyer", "nobody_yet"}
