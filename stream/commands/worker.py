@@ -130,8 +130,9 @@ def worker(
         raise click.UsageError("--advertise needs --port: without, nothing is served")
     source, plan = _plan(definitions)
     if port is not None:
-        # Who looks at a customer comes later; joining the group, which is mostly waiting, goes on meanwhile.
-        threading.Thread(target=prepare_looks, args=(plan,), daemon=True).start()
+        # Who looks at a customer comes later; joining the group, which is mostly waiting, goes on meanwhile. At its end
+        # the process waits for it: the compiler crashes where it is left in the midst of its work.
+        threading.Thread(target=prepare_looks, args=(plan,), daemon=False).start()
     log_to_stderr()
     options = Options(
         broker,
