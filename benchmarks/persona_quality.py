@@ -27,7 +27,6 @@ from sklearn.metrics import adjusted_rand_score
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
-from stream.engine.persona_plan import PART
 from stream.engine.plan import compile_plan
 from stream.instants import parse_instant
 from stream.language.checker import load
@@ -66,11 +65,12 @@ class _Watched(Training):
 
     def _compare(self, partition: Partition, now_ms: int) -> None:
         assert self.daily is not None
+        assert partition.plan.personas is not None
         rows = partition.profiles.every_row()
         vectors = self._features_of(partition, rows, now_ms)
         rows, vectors = rows[~np.isnan(vectors[:, 0])], vectors[~np.isnan(vectors[:, 0])]
         customers = partition.profiles.customers(rows)
-        numbers = partition.profiles.column(partition.plan.layout.by_key()[PART].at, rows)
+        numbers = partition.profiles.column(partition.plan.personas.word, rows)
         places = transformed(vectors)
         fitted = KMeans(self.clusters, n_init=3, random_state=0).fit(places / places.std(axis=0).clip(1e-9))
         self.daily[0].add(now_ms, customers, numbers.tolist())

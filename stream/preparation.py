@@ -13,7 +13,6 @@ from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.events.bytestrings import Bytestrings
 from stream.events.decoder import Decoder
-from stream.garbage import without_collections
 from stream.worker.partitioning import partitions_of
 
 _EVENT: Final = b'{"event_id":"e","customer_id":"c","timestamp":0,"action":"page_view"}'
@@ -25,7 +24,6 @@ def prepare_looks(plan: Plan) -> None:
     preview.prepare(plan)
 
 
-@without_collections()
 def prepare(plan: Plan) -> None:
     """Loads all compiled code that events run through, or compiles it where it is not kept yet."""
     partition = Partition(plan)

@@ -145,9 +145,11 @@ def _nothing(_: Changes) -> None:
 
 def _show(last: Model, published: list[Publication]) -> None:
     """The last model, and what became of the others, on standard error."""
+    from stream.personas.publication import Birth, Death
+
     made = sum(one.model is not None for one in published)
-    births = sum(type(event).__name__ == "Birth" for one in published for event in one.events)
-    deaths = sum(type(event).__name__ == "Death" for one in published for event in one.events)
+    births = sum(isinstance(event, Birth) for one in published for event in one.events)
+    deaths = sum(isinstance(event, Death) for one in published for event in one.events)
     click.echo(
         f"version {last.version} of {last.effective_at}; {made} published, {len(published) - made} not", err=True
     )

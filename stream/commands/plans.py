@@ -29,13 +29,15 @@ def plan_of(definitions: Path, events: Sequence[str]) -> Plan:
         click.echo(str(problem), err=True)
     if checked.definitions is None:
         if any(name.endswith((".yaml", ".yml")) for name in events):
-            click.echo("segstream: the definitions come first: segstream replay DEFINITIONS EVENTS...", err=True)
+            command = click.get_current_context().command_path
+            click.echo(f"segstream: the definitions come first: {command} DEFINITIONS EVENTS...", err=True)
         sys.exit(EXIT_CONFIG)
     return compile_plan(checked.definitions)
 
 
 def prepare_aloud(plan: Plan) -> None:
     """Loads the compiled kernel. Says so when that takes long, which means that it is being compiled."""
+    from stream.garbage import without_collections
     from stream.preparation import prepare
 
     notice = threading.Timer(
@@ -47,6 +49,7 @@ def prepare_aloud(plan: Plan) -> None:
     notice.daemon = True
     notice.start()
     try:
-        prepare(plan)
+        with without_collections():
+            prepare(plan)
     finally:
         notice.cancel()

@@ -67,9 +67,7 @@ def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...] | None
         raise ModelError(f"{name} has quantiles of `{ranked}` that are no numbers, or fall")
 
 
-def write_model(
-    centres: Centres, plan: PersonaPlan, aliases: Mapping[str, str], pool: TextPool, constants: Floats
-) -> None:
+def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: Floats) -> None:
     """Writes a model that fits into a partition's ``constants``; the names of its personas become texts of the pool."""
     features = len(centres.features)
     at = op.K_HEADER + op.M_SCALES
@@ -78,7 +76,7 @@ def write_model(
     at += features
     codes = []
     for number, point in zip(centres.numbers, centres.points, strict=True):
-        codes.append(pool.code(aliases.get(f"p{number}", f"p{number}")))
+        codes.append(pool.code(plan.aliases.get(f"p{number}", f"p{number}")))
         constants[at : at + op.M_NAMING] = number, codes[-1]
         constants[at + op.M_NAMING : at + op.M_NAMING + features] = np.array(point) / centres.scales
         at += op.M_NAMING + features

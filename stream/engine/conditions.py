@@ -124,14 +124,16 @@ class ConditionCompiler:
         """Compiles ``node``; returns its first and last-plus-one instruction."""
         start = len(self.code)
         self._truth(node)
-        assert self._height == 1
-        self._height = 0
-        return start, len(self.code)
+        return self._piece(start)
 
     def value(self, node: tree.Expression) -> tuple[int, int]:
         """Compiles a value whose next step in time is found by other means; its first and last-plus-one instruction."""
         start = len(self.code)
         self._expression(node, steps=False)
+        return self._piece(start)
+
+    def _piece(self, start: int) -> tuple[int, int]:
+        """The code from ``start`` on, which leaves one value."""
         assert self._height == 1
         self._height = 0
         return start, len(self.code)

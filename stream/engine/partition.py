@@ -14,7 +14,6 @@ from stream.engine import opcodes as op
 from stream.engine.centres import Centres, check_fits, write_model
 from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
-from stream.engine.persona_plan import PART
 from stream.engine.plan import Plan
 from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles, are_members
@@ -149,10 +148,8 @@ class Partition:
     def use_model(self, model: Centres) -> None:
         """Goes on with a model that the restored rows have been assigned by. Raises ``ModelError``."""
         check_fits(model, self.plan.personas)
-        personas, plan = self.plan.definitions.personas, self.plan.personas
-        assert personas is not None, "the model fits"
-        assert plan is not None, "the model fits"
-        write_model(model, plan, personas.aliases, self.profiles.texts, self._constants)
+        assert self.plan.personas is not None, "the model fits"
+        write_model(model, self.plan.personas, self.profiles.texts, self._constants)
 
     def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
         """Takes a new model as an input at ``effective_ms``, or at the stream clock where that is later.
@@ -186,7 +183,7 @@ class Partition:
         """How many customers each persona has now, by its number."""
         if self.plan.personas is None:
             return {}
-        numbers = self.profiles.column(self.plan.layout.by_key()[PART].at, self.profiles.every_row())
+        numbers = self.profiles.column(self.plan.personas.word, self.profiles.every_row())
         found, counts = np.unique(numbers[numbers != op.NONE], return_counts=True)
         return dict(zip(found.tolist(), counts.tolist(), strict=True))
 

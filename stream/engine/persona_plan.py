@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stream.contract import Kind, hash64
@@ -13,13 +14,12 @@ from stream.language import canonical, tree
 from stream.language.meaning import ranked
 from stream.language.measures import aggregates_of, is_instant
 from stream.language.tree import Aggregate, Expression, Function, Type
+from stream.language.words import PERSONA_PREFIX
 
 #: The name of the part of a row in which a customer's persona lies.
 PART = "persona"
 #: What stands, beside the parts of rows, for what a model knows of all customers.
 RANKS = "ranks"
-#: What segments of personas are called, in changes and memberships.
-SEGMENT_PREFIX = "persona_"
 
 _ACTED = tree.In(
     tree.Field("action", Type.TEXT),
@@ -38,11 +38,16 @@ ACTIVITY = (_last(Kind.CLICK), _last(Kind.PURCHASE), _last(Kind.EMAIL, _ACTED))
 
 @dataclass(frozen=True)
 class PersonaPlan:
-    """Of each feature its canonical text, and whether it is an instant; of what is ranked the texts."""
+    """Of each feature its canonical text, and whether it is an instant; of what is ranked the texts.
+
+    ``word`` is the first of the row's words that say which persona a customer has; ``aliases`` are names by ids.
+    """
 
     features: tuple[str, ...]
     are_instants: tuple[bool, ...]
-    ranked: tuple[str, ...] = ()
+    ranked: tuple[str, ...]
+    word: int
+    aliases: Mapping[str, str]
 
 
 def segment_of(number: int) -> str:
@@ -51,15 +56,15 @@ def segment_of(number: int) -> str:
     >>> segment_of(3)
     'persona_p3'
     """
-    return f"{SEGMENT_PREFIX}p{number}"
+    return f"{PERSONA_PREFIX}p{number}"
 
 
-def persona_plan(definitions: tree.Definitions) -> PersonaPlan | None:
-    if definitions.personas is None:
-        return None
-    nodes = [node for _, node in definitions.personas.features]
+def persona_plan(definitions: tree.Definitions, word: int) -> PersonaPlan:
+    personas = definitions.personas
+    assert personas is not None, "there are personas"
+    nodes = [node for _, node in personas.features]
     texts = tuple(map(canonical.text, ranked(definitions.segments)))
-    return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(map(is_instant, nodes)), texts)
+    return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(map(is_instant, nodes)), texts, word, personas.aliases)
 
 
 def features_hash(definitions: tree.Definitions) -> str:
@@ -121,17 +126,14 @@ def persona_table(
     personas = definitions.personas
     assert personas is not None, "there are personas"
     values = conditions.values
-    features, behind = (
-        [
-            (
-                *conditions.value(node),
-                int(is_instant(node)),
-                values.index(node) if isinstance(node, Aggregate) else op.NONE,
-            )
-            for node in nodes
-        ]
-        for nodes in ([node for _, node in personas.features], ranked(definitions.segments))
-    )
+
+    def columns(node: Expression) -> tuple[int, ...]:
+        """What `FEATURE_COLUMNS` are for."""
+        alone = values.index(node) if isinstance(node, Aggregate) else op.NONE
+        return (*conditions.value(node), int(is_instant(node)), alone)
+
+    features = [columns(node) for _, node in personas.features]
+    behind = [columns(node) for node in ranked(definitions.segments)]
     windowed = [node for node in aggregates(personas) if node.window_ms is not None]
     steps = [values.index(node) for node in windowed]
     return [

@@ -178,7 +178,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         timers=waits + crossings + len(windowed),
         pool_texts=tuple(conditions.pool_texts),
         pool_tests=tuple(conditions.pool_tests),
-        personas=persona_plan(definitions),
+        personas=None if persona_word is None else persona_plan(definitions, persona_word),
     )
 
 

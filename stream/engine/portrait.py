@@ -15,7 +15,7 @@ from stream.engine.changes import ChangeWriter, Value, readable
 from stream.engine.churn import crossing
 from stream.engine.evaluation import value_of
 from stream.engine.explanation import Facts, Native, Texts
-from stream.engine.persona_plan import PART, segment_of
+from stream.engine.persona_plan import segment_of
 from stream.engine.plan import Plan
 from stream.engine.profiles import Profiles
 from stream.engine.standing import Standing, standings
@@ -63,7 +63,7 @@ class Portraitist:
         self._profiles = profiles
         self._writer = writer
         self._names = [segment.name for segment in plan.definitions.segments]
-        self._persona = plan.layout.by_key()[PART].at if plan.personas else None
+        self._persona = plan.personas.word if plan.personas else None
         self._texts = [info.text for info in plan.values]
         self._canonical = Texts()
         self._numbers = {text: number for number, text in enumerate(self._texts)}

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.engine.opcodes import RANK_PLACES
 from stream.errors import ModelError
 from stream.instants import parse_instant
 
@@ -20,7 +21,7 @@ Floats = NDArray[np.float64]
 NOBODY = 0
 
 #: Quantiles that are known of what customers are ranked by: those of the shares 0, 1/200, ..., 1.
-QUANTILES = 201
+QUANTILES = RANK_PLACES
 
 
 def transformed(raw: Floats) -> Floats:

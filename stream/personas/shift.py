@@ -25,7 +25,7 @@ class Shift(msgspec.Struct, frozen=True, tag="shift", tag_field="event"):
     after: float
 
 
-class Centres:
+class ShiftWatch:
     """Where each persona was when it was born, or last told to have moved; after a restart, where it is then."""
 
     def __init__(self, last: Model | None) -> None:

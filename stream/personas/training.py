@@ -20,7 +20,7 @@ from stream.personas.online import OnlineKMeans
 from stream.personas.publication import Publication, births_and_deaths
 from stream.personas.quantiles import Distributions
 from stream.personas.scaling import Scaling
-from stream.personas.shift import Centres
+from stream.personas.shift import ShiftWatch
 
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
@@ -83,7 +83,7 @@ class Trainer:
     """Learns from samples; each version goes on from the one before.
 
     What it knows is the last model and the samples since, so a trainer that starts with that model and gets the same
-    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` and `Centres` begin afresh, and
+    samples from ``offset`` on publishes the same, to the last bit; only `DriftWatch` and `ShiftWatch` begin afresh, and
     what moves won in versions that were refused is lost. Neither how samples are cut into batches nor hashes nor other
     users of random numbers play a part.
     """
@@ -93,7 +93,7 @@ class Trainer:
         self._last = last
         self._watch = DriftWatch()
         self._drifts: list[Drift] = []
-        self._centres = Centres(last)
+        self._shifts = ShiftWatch(last)
         self._go_on()
 
     @property
@@ -187,7 +187,7 @@ class Trainer:
         if reason is not None:
             return Publication(None, reason, drifts)
         model = self._model(draft, scales, quality, at_ms, offset)
-        events = (*births_and_deaths(self._last, model), *self._centres.told(model, self._settings.names))
+        events = (*births_and_deaths(self._last, model), *self._shifts.told(model, self._settings.names))
         self._last = model
         self._watch.keep(persona.number for persona in model.personas)
         self._go_on()

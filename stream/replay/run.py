@@ -17,7 +17,7 @@ from stream.events.decoder import Decoder
 from stream.replay.lines import Lines, is_blank, read_lines
 from stream.replay.sorting import Sorter, up_to
 from stream.replay.summary import SegmentSummary, Summary
-from stream.replay.versions import Versions
+from stream.replay.versions import Recorded, Versions
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,15 @@ def replay(
     if sort:
         batches = _sorted(decoder, batches, outlets)
 
+    inputs = versions or Recorded(())
+
     def take_versions(to_ms: int) -> None:
-        while versions is not None and versions.next_ms is not None and versions.next_ms <= to_ms:
-            for changes in versions.take(partition):
+        while inputs.next_ms is not None and inputs.next_ms <= to_ms:
+            for changes in inputs.take(partition):
                 emit(changes)
 
     for batch, _ in batches:
-        for events in _between(batch, versions):
+        for events in _between(batch, inputs):
             take_versions(int(events.time_ms[0]))
             applied = partition.apply(events)
             summary.count_events(events, applied.status)
@@ -84,23 +86,17 @@ def replay(
     return summary
 
 
-def _between(batch: Columns, versions: Versions | None) -> Iterator[Columns]:
+def _between(batch: Columns, versions: Versions) -> Iterator[Columns]:
     """The batch cut before each event at whose time the next version is due."""
-    if versions is None or not len(batch):
-        if len(batch):
-            yield batch
-        return
-    if versions.next_ms is None:
+    if len(batch) and versions.next_ms is None:
         versions.begin(int(batch.time_ms[0]))
     latest = np.maximum.accumulate(batch.time_ms)
     start = 0
     while start < len(batch):
-        end = len(batch)
-        if versions.next_ms is not None:
-            end = int(np.searchsorted(latest, versions.next_ms))
-            # Where it is due at once, it is taken before what comes until the one after it.
-            end = max(end, start + 1)
-        yield batch.select(np.arange(start, end))
+        due_ms = versions.next_ms
+        # Where it is due at once, it is taken before what comes until the one after it.
+        end = len(batch) if due_ms is None else max(start + 1, int(np.searchsorted(latest, due_ms)))
+        yield batch if end - start == len(batch) else batch.select(np.arange(start, end))
         start = end
 
 
