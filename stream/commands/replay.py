@@ -74,8 +74,9 @@ def replay(
     from stream.replay.screen import closing_table, progress_bar
     from stream.replay.versions import Recorded
 
-    check_apart({"--output": output, "--rejected": rejected}, [str(definitions), *events])
-    if events.count(STANDARD) > 1:
+    models = [] if personas is None else [str(personas)]
+    check_apart({"--output": output, "--rejected": rejected}, [str(definitions), *events, *models])
+    if [*events, *models].count(STANDARD) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     plan = plan_of(definitions, events)
     versions = Recorded(read_models(personas, plan)) if personas is not None else None

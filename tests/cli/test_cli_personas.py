@@ -143,6 +143,19 @@ def test_show_compares_with_seven_versions_before(folder: Path, tmp_path: Path) 
     assert "there is no version 3; it has 1 to 8" in missing.stderr
 
 
+def test_models_are_read_and_not_written_over(folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models.jsonl"
+    models.write_bytes((folder / "models.jsonl").read_bytes())
+    definitions, events = folder / "segments.yaml", folder / "events.jsonl"
+    refused = run("replay", definitions, events, "--personas", models, "--output", models)
+    assert refused.exit_code == 2
+    assert f"--output: {models} is also read, and would be overwritten" in refused.stderr
+    assert models.read_bytes() == (folder / "models.jsonl").read_bytes()
+    twice = run("replay", definitions, "-", "--personas", "-")
+    assert twice.exit_code == 2
+    assert "standard input (-) can be read only once" in twice.stderr
+
+
 def test_a_model_of_other_definitions_is_refused(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(DEFINITIONS.replace("orders: count(purchase, 3d)", "orders: count(purchase, 4d)"))
