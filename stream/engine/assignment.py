@@ -45,6 +45,9 @@ def assign(
     if not is_forced and own > now_ms and not is_touched(work, plan[op.P_SEGMENT_COUNT]):
         return False, own
     place = plan[p + op.PE_STATE]
+    if row[place + 2] > int(constants[op.K_HEADER + op.M_VERSION]):
+        # Restored from after a newer version, which is about to be applied again: nobody goes back to an older one.
+        return False, op.FOREVER
     present, since = row[place], row[place + 1]
     over = active_until(plan, p, row)
     nearest, due = op.NONE, op.FOREVER

@@ -19,6 +19,7 @@ from stream.engine.portrait import Portrait, Portraitist
 from stream.engine.profiles import Profiles, are_members
 from stream.engine.snapshot import Gone, RowCodec, Snapshot
 from stream.engine.standing import Standing
+from stream.engine.unassigned import Unassigned
 from stream.engine.vectors import read_vectors
 from stream.engine.working_memory import WorkingMemory
 from stream.events.bytestrings import Bytestrings
@@ -89,6 +90,7 @@ class Partition:
         self._codec = RowCodec(plan, self.profiles)
         self._no_events = self._events(NO_COLUMNS, None, np.zeros(0, dtype=np.int64))
         self._work = WorkingMemory(plan, _OUTPUT_CHANGES, _OUTPUT_EVIDENCE)
+        self._unassigned = Unassigned()
 
     def prepare(self) -> None:
         """Loads the kernel from its cache, or compiles it where there is none: some seconds, once a machine."""
@@ -119,8 +121,9 @@ class Partition:
             stream = np.full(n, self.stream_ms, dtype=np.int64)
         self.stream_ms = int(stream[-1])
         rows = self.profiles.rows_of(batch.data, batch.customer, batch.customer_hash)
+        before = self._assign_anew(self._unassigned.take(rows))
         events = self._events(batch, offsets, stream)
-        changes = self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch)
+        changes = Changes.joined([before, self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch)])
         if self.clock is Clock.EVENTS:
             changes = Changes.joined([changes, self.advance(self.stream_ms)])
         self.profiles.sweep_texts()
@@ -152,18 +155,42 @@ class Partition:
         write_model(model, self.plan.personas, self.profiles.texts, self._constants)
 
     def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+        """`begin_model` and all that follows. Each group of changes is made when asked for; all have to be."""
+        yield from self.begin_model(model, effective_ms)
+        while self.is_assigning:
+            yield self.go_on_assigning()
+
+    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
         """Takes a new model as an input at ``effective_ms``, or at the stream clock where that is later.
 
-        What is due by then fires, and everybody is assigned anew at that instant or at their own clock if it is later.
-        Each group of changes is made when asked for, and nothing else may be done until all are. Raises ``ModelError``.
+        What is due by then fires: each group of changes is made when asked for, and nothing else may be done until all
+        are. Then everybody is to be assigned anew at that instant, or at their own clock if it is later: by
+        `go_on_assigning`, and before anything else happens to them. Raises ``ModelError``.
         """
         check_fits(model, self.plan.personas)
         at_ms = max(effective_ms, self.stream_ms)
         yield from self._fire(self.profiles.due_by(at_ms), at_ms)
         self.use_model(model)
-        rows = self.profiles.every_row()
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            yield self._step(kernel.MODEL, rows[start : start + _ROWS_AT_ONCE], _NOBODY, at_ms)
+        self._unassigned.begin(self.profiles.every_row(), at_ms)
+
+    @property
+    def is_assigning(self) -> bool:
+        """Whether there are customers to whom the latest model has not been applied yet."""
+        return len(self._unassigned) > 0
+
+    def go_on_assigning(self) -> Changes:
+        """Applies the latest model to some more customers."""
+        rows = self._unassigned.take_next(_ROWS_AT_ONCE)
+        changes = self._assign_anew(rows)
+        # The stream clock may have moved on meanwhile.
+        overdue = rows[self.profiles.due[rows] <= self.stream_ms]
+        return Changes.joined([changes, *self._fire(overdue, self.stream_ms)])
+
+    def _assign_anew(self, rows: Ints) -> Changes:
+        """Applies the latest model to rows to which it has not been applied."""
+        if not len(rows):
+            return Changes()
+        return self._step(kernel.MODEL, rows, _NOBODY, self._unassigned.at_ms)
 
     def vectors(self, rows: Ints, now_ms: int) -> Floats:
         """The features of ``rows`` at the later of ``now_ms`` and each one's clock, and behind them what is ranked.
@@ -189,7 +216,9 @@ class Partition:
 
     def _fire(self, rows: Ints, to_ms: int) -> Iterator[Changes]:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            yield self._step(kernel.FIRE, rows[start : start + _ROWS_AT_ONCE], _NOBODY, to_ms)
+            group = rows[start : start + _ROWS_AT_ONCE]
+            before = self._assign_anew(self._unassigned.take(group))
+            yield Changes.joined([before, self._step(kernel.FIRE, group, _NOBODY, to_ms)])
 
     def _step(
         self,
@@ -295,6 +324,9 @@ class Partition:
 
     def remove(self, customer: str) -> bool:
         """Forgets a customer and all that is known of them; False when there is no such customer."""
+        row = self.profiles.find(customer)
+        if row is not None:
+            self._unassigned.forget(row)
         return self.profiles.remove(customer)
 
     # --- snapshots and new definitions ---

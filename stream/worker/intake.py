@@ -44,6 +44,12 @@ class Taken:
     events: Columns
     offsets: Ints
 
+    def part(self, start: int, stop: int) -> Taken:
+        """Those from ``start`` to before ``stop``."""
+        if stop - start == len(self.events):
+            return self
+        return Taken(self.events.select(np.arange(start, stop)), self.offsets[start:stop])
+
 
 @dataclass(frozen=True)
 class Given:

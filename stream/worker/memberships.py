@@ -12,6 +12,7 @@ from stream.engine import opcodes as op
 from stream.engine.changes import ChangeWriter
 from stream.engine.instant_texts import format_instants
 from stream.engine.partition import Partition
+from stream.engine.persona_plan import segment_of
 from stream.engine.profiles import are_members
 
 Ints = npt.NDArray[np.int64]
@@ -20,7 +21,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Memberships:
-    """Reads memberships from the rows of one partition."""
+    """Reads memberships from the rows of one partition.
+
+    A segment's number is its place in the file; those behind the last one are the personas' (p1 is the second).
+    """
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
@@ -46,13 +50,21 @@ class Memberships:
         words = self._partition.profiles.gather(rows)
         states = words[:, self._words]
         places, segments = np.nonzero(are_members(states))
-        return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), states[places, segments] >> 1
+        instants = states[places, segments] >> 1
+        personas = self._partition.plan.personas
+        if personas is not None:
+            having = np.flatnonzero(words[:, personas.word] != op.NONE)
+            places = np.concatenate([places, having])
+            segments = np.concatenate([segments, len(self._names) + words[having, personas.word]])
+            instants = np.concatenate([instants, words[having, personas.word + 1]])
+        return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), instants
 
     def is_held_out(self, segment: int, customer: str) -> bool:
-        return self._writer.held_out(segment, customer)
+        return segment < len(self._names) and self._writer.held_out(segment, customer)
 
     def name(self, segment: int) -> str:
-        return self._names[segment]
+        last = len(self._names)
+        return self._names[segment] if segment < last else segment_of(segment - last)
 
     def values(self, customers: Sequence[str], rows: Ints) -> list[bytes]:
         """The records' values for customers who have ``rows`` (n,)."""
@@ -62,10 +74,11 @@ class Memberships:
         members: list[list[bytes]] = [[] for _ in customers]
         # Put together from parts, since making objects for all of it takes most of the time.
         for i, segment, since in zip(places, segments, format_instants(instants), strict=True):
-            held_out = self._shares[segment] and self._writer.held_out(segment, customers[i])
+            is_rule = segment < len(self._names)
+            key = self._keys[segment] if is_rule else _encode(self.name(segment))
+            held_out = is_rule and self._shares[segment] and self._writer.held_out(segment, customers[i])
             members[i].append(
-                b'%b:{"since":"%b","holdout":%b}'
-                % (self._keys[segment], since.encode(), b"true" if held_out else b"false")
+                b'%b:{"since":"%b","holdout":%b}' % (key, since.encode(), b"true" if held_out else b"false")
             )
         return [
             b'{"customer_id":%b,"sequence":%d,"segments":{%b}}' % (_encode(customer), sequence, b",".join(parts))

@@ -21,6 +21,8 @@ from stream.worker.erasures import Request, Sifted
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.intake import Given, Intake, Taken
 from stream.worker.interfaces import Span, StoredRecord, World
+from stream.worker.models import Models
+from stream.worker.reassigning import Reassignment
 from stream.worker.received import Received
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
@@ -46,7 +48,8 @@ class Owner:
     step is under way) and ``step`` as often as there is something to do (at least once a second), never two at a time.
     Any error ends it: nothing more may be called but ``assign``, which
     begins from the changelog. ``FencedError`` means that another worker has the partition. ``token`` gives texts
-    that nobody has ever used. Owners in one thread may share a ``decoder``.
+    that nobody has ever used. Owners in one thread may share a ``decoder`` and ``models``, which may get more while
+    they work: each is applied before the first event of its instant or, where it comes late, at once.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class Owner:
         decoder: Decoder | None = None,
         make_partition: MakePartition = Partition,
         snapshots: Snapshots | None = None,
+        models: Models | None = None,
     ) -> None:
         self.plan = plan
         self.settings = settings
         self.intake = Intake(plan, settings, decoder or Decoder(plan.wanted))
         self.writer = Writer(world, settings)
+        self.reassignment = Reassignment(models or Models(), self.writer)
         self._world = world
         self._token = token
         self._make_partition = make_partition
@@ -106,8 +111,10 @@ class Owner:
         else:
             replica = await self._first_replica(standby)
             self.partition = replica.partition
-            recovered = await Recovery(world, settings, writer, replica).run()
-            self._checkpoint = msgspec.structs.replace(self._checkpoint, definitions=recovered.definitions)
+            recovered = await Recovery(world, settings, writer, replica, self.reassignment.models).run()
+            self._checkpoint = msgspec.structs.replace(
+                self._checkpoint, definitions=recovered.definitions, model=recovered.model
+            )
             layout = self.plan.layout
             self._fences, self._layouts = replica.restorer.fences, replica.restorer.layouts
             self._layouts[layout.id] = layout.encode()
@@ -225,16 +232,17 @@ class Owner:
         given = self.intake.give(clock.instant_ms if clock.mode is ClockMode.FIXED else None)
         await self._erase(given.requests)
         if given.taken is not None:
-            for changes in self._changes_of(given.taken):
-                await self._emit(changes)
+            await self._apply(given.taken)
             self._events_since += len(given.taken.events)
         await self.writer.flush(given.letters)
         self._positions = given.positions
         await self._move_clock(given)
+        if self.reassignment.is_under_way:
+            await self.reassignment.go_on()
         await self._keep_pace()
         self._is_current = True
         self._save_in_time()
-        return given.taken is not None or bool(given.requests or given.letters)
+        return given.taken is not None or bool(given.requests or given.letters or self.partition.is_assigning)
 
     async def _erase(self, requests: Sequence[Request]) -> None:
         writer = self.writer
@@ -245,6 +253,18 @@ class Owner:
                 writer.touched.discard(np.array([row]))
             writer.outboxes.add([request.customer] * len(values), values, [()] * len(values))
             await writer.flush()
+
+    async def _apply(self, taken: Taken) -> None:
+        """Applies events, and each model of personas before the first of them that is of its instant or later."""
+        latest = np.maximum(np.maximum.accumulate(taken.events.time_ms), self.partition.latest_ms)
+        start = 0
+        while start < len(latest):
+            await self.reassignment.take(int(latest[start]))
+            next_ms = self.reassignment.next_ms
+            stop = len(latest) if next_ms is None else int(np.searchsorted(latest, next_ms))
+            for changes in self._changes_of(taken.part(start, stop)):
+                await self._emit(changes)
+            start = stop
 
     async def _emit(self, changes: Changes) -> None:
         """Collects changes; where the next run of events might fill a customer's outbox, the batch ends here."""
@@ -301,6 +321,7 @@ class Owner:
             # Every event up to the instant has been given out, so nothing is left but later ones.
             self._stands = given.is_exhausted
             to_ms = clock.instant_ms if self._stands else to_ms
+        await self.reassignment.take(to_ms)
         if to_ms > partition.stream_ms:
             # Each group goes out before the next one is made: there may be a change for every customer.
             for changes in partition.advance_in_groups(to_ms):
@@ -317,6 +338,8 @@ class Owner:
     def _has_news(self) -> bool:
         return (
             bool(self.writer.touched)
+            or self.partition.is_assigning
+            or self.partition.model_version > self._checkpoint.model
             or self._positions != self._committed
             or self.partition.stream_ms != self._checkpoint.stream_ms
         )
@@ -330,7 +353,7 @@ class Owner:
             is_due = is_idle_long or (since_ms >= pace.live_ms and self._has_news())
         else:
             is_due = since_ms >= pace.behind_ms or self._events_since >= pace.behind_events
-        if is_due:
+        if is_due and not self.partition.is_assigning:
             await self._write_checkpoint()
         elif is_idle_long:
             await self._write_record(self._checkpoint)
@@ -346,13 +369,18 @@ class Owner:
     async def _write_checkpoint(self) -> None:
         """The other touched rows, the checkpoint record, and when all is acknowledged the commit."""
         writer, partition = self.writer, self.partition
+        await self.reassignment.finish()
         self._checkpoint_at_ms = self._world.time.steady_ms()
         self._events_since = 0
         positions = self._positions
         await writer.write_touched()
         await writer.bury([self._committed[kind.topic] or 0 for kind in Kind])
         now = msgspec.structs.replace(
-            self._checkpoint, stream_ms=partition.stream_ms, latest_ms=partition.latest_ms, passing=False
+            self._checkpoint,
+            stream_ms=partition.stream_ms,
+            latest_ms=partition.latest_ms,
+            passing=False,
+            model=max(self._checkpoint.model, partition.model_version),
         )
         await self._write_record(now)
         news = {topic: offset for topic, offset in positions.items() if self._committed[topic] != offset}

@@ -83,7 +83,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     ``definitions`` are the hashes of all definitions so far, the present ones last; ``passing``: rows are just being
     evaluated under these. Every outbox in a record at or before ``sent_to`` has been sent. Memberships before
-    ``memberships_to`` (in their topic's partition) are those of the rows.
+    ``memberships_to`` (in their topic's partition) are those of the rows. ``model`` is the version of the personas that
+    has been applied to all rows; 0: none.
     """
 
     stream_ms: int
@@ -92,6 +93,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     passing: bool
     sent_to: int
     memberships_to: int
+    model: int = 0
     version: int = VERSION
 
 

@@ -10,6 +10,7 @@ from stream.engine.snapshot import Snapshot
 from stream.worker.definitions_history import NextDefinitions, next_definitions
 from stream.worker.erasures import Erasures
 from stream.worker.interfaces import World
+from stream.worker.models import Models
 from stream.worker.records import Checkpoint
 from stream.worker.replica import Replica
 from stream.worker.settings import Settings
@@ -18,21 +19,24 @@ from stream.worker.writing import Writer
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a new owner begins with: the checkpoint's clocks, and the definitions from now on."""
+    """What a new owner begins with: the definitions from now on, and the version of the personas so far."""
 
-    stream_ms: int
-    latest_ms: int
     definitions: tuple[str, ...]
+    model: int
 
 
 class Recovery:
-    """One recovery, after the fence has been written; it goes on from what ``replica`` has read."""
+    """One recovery, after the fence has been written; it goes on from what ``replica`` has read.
 
-    def __init__(self, world: World, settings: Settings, writer: Writer, replica: Replica) -> None:
+    Rows are assigned by the one of ``models`` that the last checkpoint names; later ones are for the owner to apply.
+    """
+
+    def __init__(self, world: World, settings: Settings, writer: Writer, replica: Replica, models: Models) -> None:
         self._world = world
         self._settings = settings
         self._writer = writer
         self._replica = replica
+        self._models = models
         self._partition = replica.partition
         self._erasures = Erasures()
         self._restorer = replica.restorer
@@ -61,7 +65,7 @@ class Recovery:
         await self._restore_rows(before, following)
         await writer.complete(restorer.rewrite)
         await self._correct_memberships(suspects)
-        return Recovered(before.stream_ms, before.latest_ms, following.hashes)
+        return Recovered(following.hashes, before.model)
 
     async def _read_changelog(self) -> None:
         log, replica = self._writer.changelog, self._replica
@@ -94,6 +98,9 @@ class Recovery:
     async def _restore_rows(self, before: Checkpoint, following: NextDefinitions) -> None:
         """Puts the rows in place; under new definitions every customer is evaluated once, and written."""
         writer, partition, settings = self._writer, self._partition, self._settings
+        model = self._models.at(before.model)
+        if model is not None:
+            partition.use_model(model.centres)
         if following.is_pass_due:
             await writer.write_checkpoint(
                 Checkpoint(
@@ -103,6 +110,7 @@ class Recovery:
                     passing=True,
                     sent_to=writer.sent_to,
                     memberships_to=before.memberships_to,
+                    model=before.model,
                 )
             )
         reshared = self._reshared()

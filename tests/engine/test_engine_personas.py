@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import stream.engine.partition as partition_module
 from stream.engine.centres import Centres, check_fits
 from stream.engine.partition import Partition
 from stream.errors import ModelError
@@ -35,15 +36,32 @@ def centres(model: Dict, version: int, features: tuple[str, ...]) -> Centres:
 
 
 def run(
-    definitions: Dict, events: list[Dict], until: int | None, models: list[Dict], batch: int, seed: int
+    definitions: Dict,
+    events: list[Dict],
+    until: int | None,
+    models: list[Dict],
+    batch: int,
+    seed: int,
+    *,
+    in_parts: bool = False,
 ) -> list[Dict]:
-    return replayed(definitions, events, until, models, batch, seed)[0]
+    return replayed(definitions, events, until, models, batch, seed, in_parts=in_parts)[0]
 
 
 def replayed(
-    definitions: Dict, events: list[Dict], until: int | None, models: list[Dict], batch: int, seed: int
+    definitions: Dict,
+    events: list[Dict],
+    until: int | None,
+    models: list[Dict],
+    batch: int,
+    seed: int,
+    *,
+    in_parts: bool = False,
 ) -> tuple[list[Dict], Partition]:
-    """The changes as the engine makes them; ``seed`` decides when the partition moves into a new process (0: never)."""
+    """The changes as the engine makes them; ``seed`` decides when the partition moves into a new process (0: never).
+
+    ``in_parts``: each model is applied customer by customer, now and then, while events go on.
+    """
     plan, random = plan_of(definitions), Random(seed)
     assert plan.personas is not None
     partition, decoder = Partition(plan), Decoder(plan.wanted)
@@ -55,16 +73,25 @@ def replayed(
         nonlocal present
         for model, effective_ms in [one for one in waiting if one[1] <= to_ms]:
             waiting.remove((model, effective_ms))
-            for some in partition.apply_model(model, effective_ms):
+            finish()
+            begin = partition.begin_model if in_parts else partition.apply_model
+            for some in begin(model, effective_ms):
                 changes.extend(some.records)
             present = model
+
+    def finish() -> None:
+        while partition.is_assigning:
+            changes.extend(partition.go_on_assigning().records)
 
     def flush(lines: list[bytes]) -> None:
         nonlocal partition
         columns, rejections = decoder.decode_mixed(lines)
         assert not rejections
         changes.extend(partition.apply(columns).changes.records)
+        if partition.is_assigning and random.random() < 0.5:
+            changes.extend(partition.go_on_assigning().records)
         if seed and random.random() < 0.3:
+            finish()
             saved = through_bytes(partition.snapshot())
             partition = Partition(plan)
             partition.restore(saved)
@@ -85,6 +112,7 @@ def replayed(
     end_ms = partition.latest_ms if until is None else until
     take(end_ms)
     changes.extend(partition.advance(end_ms).records)
+    finish()
     return sorted(changes, key=lambda change: (change["customer_id"], change["sequence"])), partition
 
 
@@ -110,6 +138,22 @@ def test_random_cases_agree_with_the_reference(case: tuple[Dict, list[Dict], int
 def test_seeded_cases_agree_with_the_reference(seed: int) -> None:
     random = Random(seed)
     assert sum(check(*random_case_with_personas(random)) for _ in range(40)) > 100
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_applied_in_parts_while_events_go_on_a_model_does_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition_module, "_ROWS_AT_ONCE", 1)
+    random = Random(f"in parts, {seed}")
+    met = 0
+    for _ in range(40):
+        definitions, events, until, models = random_case_with_personas(random)
+        for batch, way in ((1, 0), (2, seed + 1)):
+            with about(definitions=definitions, events=events, until=until, models=models, batch=batch, seed=way):
+                whole = run(definitions, events, until, models, 1, 0)
+                parts = run(definitions, events, until, models, batch, way, in_parts=True)
+                assert parts == whole
+                met += sum(change["cause"] == "model" for change in whole)
+    assert met > 50
 
 
 RANKING = {

@@ -1,0 +1,50 @@
+"""Models of personas on their way into one partition: each at its instant, customer by customer while events go on."""
+
+from __future__ import annotations
+
+from stream.worker.models import Models
+from stream.worker.writing import Writer
+
+
+class Reassignment:
+    """Applies ``models`` to the partition that ``writer`` writes about.
+
+    ``late`` counts those that came when the partition was past their instants.
+    """
+
+    def __init__(self, models: Models, writer: Writer) -> None:
+        self.late = 0
+        self.models = models
+        self._writer = writer
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the latest model has not been applied to everybody yet."""
+        return self._writer.partition.is_assigning
+
+    @property
+    def next_ms(self) -> int | None:
+        """The instant of the next model, if it is known already."""
+        following = self.models.after(self._writer.partition.model_version)
+        return None if following is None else following.effective_ms
+
+    async def take(self, to_ms: int) -> None:
+        """Takes the models that are due by then, or have come late."""
+        partition = self._writer.partition
+        due_ms = max(to_ms, partition.latest_ms)
+        while (version := self.models.after(partition.model_version)) and version.effective_ms <= due_ms:
+            await self.finish()
+            self.late += version.effective_ms < max(partition.stream_ms, partition.latest_ms)
+            for changes in partition.begin_model(version.centres, version.effective_ms):
+                self._writer.collect(changes)
+                await self._writer.flush()
+
+    async def go_on(self) -> None:
+        """Applies the latest model to some more customers."""
+        self._writer.collect(self._writer.partition.go_on_assigning())
+        await self._writer.flush()
+
+    async def finish(self) -> None:
+        """Applies it to all that are left."""
+        while self.is_under_way:
+            await self.go_on()
