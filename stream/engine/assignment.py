@@ -39,21 +39,21 @@ def assign(
     Returns whether it is another one, and the next instant at which time alone may make it so.
     """
     p = plan[op.P_PERSONA]
-    if constants[op.K_HEADER + op.M_COUNT] == 0.0:
+    place = plan[p + op.PE_STATE]
+    row[place + 2] = int(constants[op.K_HEADER + op.M_VERSION])
+    is_model = constants[op.K_HEADER + op.M_COUNT] != 0.0
+    if not is_model and row[place] == op.NONE:
         return False, op.FOREVER
     own = row[plan[p + op.PE_DUE]]
     if not is_forced and own > now_ms and not is_touched(work, plan[op.P_SEGMENT_COUNT]):
         return False, own
-    place = plan[p + op.PE_STATE]
-    if row[place + 2] > int(constants[op.K_HEADER + op.M_VERSION]):
-        # Restored from after a newer version, which is about to be applied again: nobody goes back to an older one.
-        return False, op.FOREVER
     present, since = row[place], row[place + 1]
     over = active_until(plan, p, row)
     nearest, due = op.NONE, op.FOREVER
     if now_ms < over:
         due = min(over, write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms))
-        nearest = _decided(plan, constants, work, present)
+        # Restored rows may be in personas of a model that is to be applied yet.
+        nearest = _decided(plan, constants, work, present) if is_model else present
     elif present != op.NONE:
         write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms)
     row[plan[p + op.PE_DUE]] = due
@@ -64,7 +64,6 @@ def assign(
     if nearest != op.NONE:
         _write(plan, work, row, index, event, nearest, op.NONE, now_ms)
     row[place], row[place + 1] = nearest, now_ms
-    row[place + 2] = int(constants[op.K_HEADER + op.M_VERSION])
     touch(plan, work, plan[p + op.PE_TOUCH])
     return True, due
 

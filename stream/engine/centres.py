@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.engine import opcodes as op
-from stream.engine.persona_plan import PersonaPlan, rank_table
+from stream.engine.persona_plan import PersonaPlan, others_table, rank_table
 from stream.engine.texts import TextPool
 from stream.errors import ModelError
 
@@ -67,6 +67,29 @@ def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...] | None
         raise ModelError(f"{name} has quantiles of `{ranked}` that are no numbers, or fall")
 
 
+def name_others(numbers: Iterable[int], plan: PersonaPlan, pool: TextPool, constants: Floats) -> None:
+    """Gives names to personas that customers are in, though the model, if there is one, does not have them.
+
+    So it is where rows are restored that a later model has been applied to.
+    """
+    features = len(plan.features)
+    centres = op.K_HEADER + op.M_SCALES + features
+    places = [centres + (op.M_NAMING + features) * k for k in range(int(constants[op.K_HEADER + op.M_COUNT]))]
+    others = others_table(features)
+    count = int(constants[op.K_HEADER + op.M_OTHERS])
+    places += [others + op.M_NAMING * k for k in range(count)]
+    known = {int(constants[at]): int(constants[at + 1]) for at in places}
+    for number in sorted(set(numbers) - known.keys()):
+        if count == op.OTHERS_MOST:
+            raise ModelError(f"customers are in more than {op.OTHERS_MOST} personas that the model does not have")
+        known[number] = pool.code(plan.name(number))
+        at = others + op.M_NAMING * count
+        constants[at : at + op.M_NAMING] = number, known[number]
+        count += 1
+    constants[op.K_HEADER + op.M_OTHERS] = count
+    pool.hold(known.values())
+
+
 def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: Floats) -> None:
     """Writes a model that fits into a partition's ``constants``; the names of its personas become texts of the pool."""
     features = len(centres.features)
@@ -76,11 +99,12 @@ def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: 
     at += features
     codes = []
     for number, point in zip(centres.numbers, centres.points, strict=True):
-        codes.append(pool.code(plan.aliases.get(f"p{number}", f"p{number}")))
+        codes.append(pool.code(plan.name(number)))
         constants[at : at + op.M_NAMING] = number, codes[-1]
         constants[at + op.M_NAMING : at + op.M_NAMING + features] = np.array(point) / centres.scales
         at += op.M_NAMING + features
     constants[op.K_HEADER + op.M_COUNT] = len(codes)
+    constants[op.K_HEADER + op.M_OTHERS] = 0
     pool.hold(codes)
     for number, ranked in enumerate(plan.ranked):
         at = rank_table(features, number)

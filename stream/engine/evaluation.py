@@ -69,18 +69,30 @@ def load(plan: Ints, constants: Floats, v: int, row: Ints, now_ms: int) -> tuple
         horizon = constants[plan[v + op.V_B]] if what == op.V_P_BUY else -1.0
         return op.T_NUMBER, probability(constants, row[a], row[a + 1], row[a + 2], now_ms, horizon)
     if what == op.V_PERSONA:
-        features = plan[v + op.V_B]
-        at = op.K_HEADER + op.M_SCALES + features
-        for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
-            if constants[at] == row[a]:
-                return op.T_TEXT, constants[at + 1]
-            at += op.M_NAMING + features
-        return op.T_NULL, 0.0
+        return _persona_name(constants, row[a], plan[v + op.V_B])
     if what == op.V_NULL or row[a] == op.NONE:
         return op.T_NULL, 0.0
     if what == op.V_TEXT:
         return op.T_TEXT, float(row[a + 1])
     return (op.T_NUMBER if what == op.V_NUMBER else op.T_BOOLEAN), as_float(row[a + 1])
+
+
+@inner
+def _persona_name(constants: Floats, number: int, features: int) -> tuple[int, float]:
+    """The type and code of what a persona is called; null for nobody's."""
+    if number == op.NONE:
+        return op.T_NULL, 0.0
+    at = op.K_HEADER + op.M_SCALES + features
+    for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
+        if constants[at] == number:
+            return op.T_TEXT, constants[at + 1]
+        at += op.M_NAMING + features
+    at = op.K_HEADER + op.M_SCALES + features + op.PERSONAS_MOST * (op.M_NAMING + features)
+    for _ in range(int(constants[op.K_HEADER + op.M_OTHERS])):
+        if constants[at] == number:
+            return op.T_TEXT, constants[at + 1]
+        at += op.M_NAMING
+    return op.T_NULL, 0.0
 
 
 @inner

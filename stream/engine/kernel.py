@@ -200,11 +200,18 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
     return op.LATE if t < clock else op.APPLIED
 
 
+@inner
+def _has_seen(plan: Ints, constants: Floats, row: Ints) -> bool:
+    """Whether a row has been looked at with this model of personas, or a later one: it was restored from then."""
+    state = plan[plan[op.P_PERSONA] + op.PE_STATE]
+    return row[state + 2] >= int(constants[op.K_HEADER + op.M_VERSION])
+
+
 #: What ``step`` does with each of its rows.
 APPLY = 0  # the events, one by one
 FIRE = 1  # what is due by ``to_ms``
 REDEFINE = 2  # one evaluation under new definitions, at the later of ``to_ms`` and the row's clock
-MODEL = 3  # one evaluation with a new model of personas, likewise; what is due by then has been fired
+MODEL = 3  # likewise with a new model of personas, of rows that have not seen it; what is due by then has been fired
 
 
 @compiled
@@ -235,6 +242,8 @@ def step(
         block, place = place_of(index)
         row = blocks[block][place]
         upto = to_ms
+        if mode == MODEL and _has_seen(plan, constants, row):
+            continue
         if mode == APPLY:
             status[i] = _skip(plan, events, row, i)
             if status[i] != op.APPLIED:

@@ -49,9 +49,11 @@ K_HEADER: Final = 5
 # --- ... then, where the file has personas, their model: its places after K_HEADER ------------------------------------
 M_COUNT: Final = 0  # of personas; 0: there is no model yet
 M_VERSION: Final = 1
-M_SCALES: Final = 2  # of each feature; then of each persona: its number, the code of its name, its centre, scaled
+M_OTHERS: Final = 2  # how many personas are named behind all that, since customers may still be in them
+M_SCALES: Final = 3  # of each feature; then of each persona: its number, the code of its name, its centre, scaled
 M_NAMING: Final = 2  # doubles before a centre
 PERSONAS_MOST: Final = 50
+OTHERS_MOST: Final = 200
 # Behind room for so many personas come the tables of what is ranked, one after the other: quantiles, of the shares
 # 0, 1/200, ..., 1, never falling; NaN: there is no model yet, or nobody has a value
 RANK_STEPS: Final = 200

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stream.engine import kernel
 from stream.engine import opcodes as op
-from stream.engine.centres import Centres, check_fits, write_model
+from stream.engine.centres import Centres, check_fits, name_others, write_model
 from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
 from stream.engine.plan import Plan
@@ -148,11 +148,20 @@ class Partition:
         """The version of the model that personas are assigned by; 0: there is none."""
         return int(self._constants[op.K_HEADER + op.M_VERSION]) if self.plan.personas else 0
 
-    def use_model(self, model: Centres) -> None:
-        """Goes on with a model that the restored rows have been assigned by. Raises ``ModelError``."""
-        check_fits(model, self.plan.personas)
-        assert self.plan.personas is not None, "the model fits"
-        write_model(model, self.plan.personas, self.profiles.texts, self._constants)
+    def use_model(self, model: Centres | None) -> None:
+        """Goes on with a model that the restored rows have been assigned by, or a later one. Raises ``ModelError``."""
+        if model is not None:
+            check_fits(model, self.plan.personas)
+            assert self.plan.personas is not None, "the model fits"
+            write_model(model, self.plan.personas, self.profiles.texts, self._constants)
+        self._name_personas(self.profiles.every_row())
+
+    def _name_personas(self, rows: Ints) -> None:
+        """Sees to it that all personas that customers are in have names."""
+        personas = self.plan.personas
+        if personas is not None:
+            numbers = np.unique(self.profiles.column(personas.word, rows))
+            name_others(numbers[numbers != op.NONE].tolist(), personas, self.profiles.texts, self._constants)
 
     def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
         """`begin_model` and all that follows. Each group of changes is made when asked for; all have to be."""
@@ -354,7 +363,7 @@ class Partition:
         """
         self.stream_ms = max(self.stream_ms, snapshot.stream_ms)
         self.latest_ms = max(self.latest_ms, snapshot.latest_ms)
-        self._codec.decode(snapshot)
+        self._name_personas(self._codec.decode(snapshot))
 
     def fill(self, customers: Bytestrings, data: Bytestrings) -> Ints:
         """Takes over rows that are in the present layout, of ``n`` different customers given in UTF-8: their rows (n,).

@@ -40,7 +40,8 @@ ACTIVITY = (_last(Kind.CLICK), _last(Kind.PURCHASE), _last(Kind.EMAIL, _ACTED))
 class PersonaPlan:
     """Of each feature its canonical text, and whether it is an instant; of what is ranked the texts.
 
-    ``word`` is the first of the row's words that say which persona a customer has; ``aliases`` are names by ids.
+    ``word`` is the first of the row's words that say which persona a customer has, since when, and by which version
+    that was last looked at; ``aliases`` are names by ids.
     """
 
     features: tuple[str, ...]
@@ -48,6 +49,10 @@ class PersonaPlan:
     ranked: tuple[str, ...]
     word: int
     aliases: Mapping[str, str]
+
+    def name(self, number: int) -> str:
+        """What conditions call a persona: its alias, or its id."""
+        return self.aliases.get(f"p{number}", f"p{number}")
 
 
 def segment_of(number: int) -> str:
@@ -85,8 +90,10 @@ def model_room(definitions: tree.Definitions) -> list[float]:
     """What stands for a model among the constants as long as there is none."""
     if definitions.personas is None:
         return []
-    tables = len(ranked(definitions.segments)) * op.RANK_PLACES
-    return [0.0] * _personas_size(len(definitions.personas.features)) + [math.nan] * tables
+    features = len(definitions.personas.features)
+    room = [0.0] * _personas_size(features) + [math.nan] * (len(ranked(definitions.segments)) * op.RANK_PLACES)
+    room[op.M_SCALES : op.M_SCALES + features] = [1.0] * features
+    return room
 
 
 def rank_table(features: int, number: int) -> int:
@@ -100,8 +107,13 @@ def rank_tables(definitions: tree.Definitions) -> dict[Expression, int]:
     return {node: rank_table(features, number) for number, node in enumerate(ranked(definitions.segments))}
 
 
+def others_table(features: int) -> int:
+    """The first place among the constants of the names of personas that a model does not have."""
+    return op.K_HEADER + op.M_SCALES + features + op.PERSONAS_MOST * (op.M_NAMING + features)
+
+
 def _personas_size(features: int) -> int:
-    return op.M_SCALES + features + op.PERSONAS_MOST * (op.M_NAMING + features)
+    return others_table(features) - op.K_HEADER + op.OTHERS_MOST * op.M_NAMING
 
 
 def aggregates(personas: tree.Personas) -> list[Aggregate]:

@@ -126,13 +126,15 @@ class RowCodec:
 
     # --- from bytes ---
 
-    def decode(self, snapshot: Snapshot) -> None:
-        """Fills rows from a snapshot; a customer that is there already gets the snapshot's row."""
+    def decode(self, snapshot: Snapshot) -> Ints:
+        """Fills rows from a snapshot: their numbers; a customer that is there already gets the snapshot's row."""
+        filled = [np.zeros(0, dtype=np.int64)]
         for layout_id, entries in _by_layout(snapshot).items():
             layout = _layout(snapshot, layout_id)
             if layout_id == self.layout_id:
                 layout = self._layout
-            self._decode_layout(layout, entries)
+            filled.append(self._decode_layout(layout, entries))
+        return np.concatenate(filled)
 
     def fill(self, customers: Bytestrings, data: Bytestrings) -> Ints:
         """Fills the rows of ``n`` different customers, given in UTF-8, from rows in the present layout: their numbers.
@@ -155,7 +157,7 @@ class RowCodec:
         self._profiles.sweep_texts()
         return rows
 
-    def _decode_layout(self, layout: Layout, entries: list[tuple[str, bytes]]) -> None:
+    def _decode_layout(self, layout: Layout, entries: list[tuple[str, bytes]]) -> Ints:
         customers = [customer for customer, _ in entries]
         wire, texts = _parse(layout, customers, [data for _, data in entries])
         rows = self._profiles.rows(customers)
@@ -173,6 +175,7 @@ class RowCodec:
                 words[:, at : at + op.PERSONA_WORDS] = self._plan.template[at : at + op.PERSONA_WORDS]
         self._place(rows, wire, words)
         self._restored.append(Restored(rows, frozenset(layout.by_key()), _gone(layout, self._layout, wire, rows)))
+        return rows
 
     def _new_words(self, count: int) -> Ints:
         """New customers' rows: (count, words)."""

@@ -20,6 +20,9 @@ SEGMENT_CHANGES = "segment-changes"
 MEMBERSHIPS = "memberships"
 DEAD_LETTERS = "dead-letters"
 WORKERS = "segstream-workers"
+PROFILE_SAMPLES = "profile-samples"
+PERSONA_MODELS = "persona-models"
+PERSONA_EVENTS = "persona-events"
 #: The table whose changelog Faust restores; the changelog is named after it.
 PROFILES_TABLE = "profiles"
 
@@ -124,6 +127,18 @@ def workers_topic() -> Topic:
     return Topic(WORKERS, "which workers there are, and how they are", _ANNOUNCEMENTS, partitions=1)
 
 
+def persona_topics() -> tuple[Topic, ...]:
+    """The topics between workers and a trainer, which are there for definitions with personas.
+
+    All are read from partition 0.
+    """
+    return (
+        Topic(PROFILE_SAMPLES, "numbers of customers to learn personas from", (_LARGE,), partitions=1),
+        Topic(PERSONA_MODELS, "the versions of the personas", (_COMPACTED, _LARGE), partitions=1),
+        Topic(PERSONA_EVENTS, "personas that came, went or moved", partitions=1),
+    )
+
+
 def event_topics() -> tuple[Topic, ...]:
     """The topics that events come in by, in the order of kinds."""
     return tuple(Topic(TOPICS[kind], f"{kind.word} events", _EVENTS, copartitioned=True) for kind in Kind)
@@ -145,6 +160,7 @@ def all_topics(app_id: str = APP_ID, destinations: Iterable[str] = ()) -> tuple[
         Topic(MEMBERSHIPS, "who is in which segment now", (_COMPACTED,)),
         Topic(DEAD_LETTERS, "messages that are no valid events", (_LARGE,)),
         workers_topic(),
+        *persona_topics(),
         changelog(app_id),
     )
     further = sorted(set(destinations))

@@ -8,7 +8,7 @@ from stream.errors import ClockAheadError, TopicsError
 from stream.instants import format_instant
 from stream.kafka.administration import create_topics, find_topics
 from stream.kafka.connection import connected_admin
-from stream.kafka.topics import WORKERS, all_topics, destinations, event_topics, problems
+from stream.kafka.topics import WORKERS, all_topics, destinations, event_topics, persona_topics, problems
 from stream.language.tree import Definitions
 from stream.live.reader import LogReader
 from stream.worker.topics import SOURCES
@@ -23,7 +23,10 @@ async def check_topics(broker: str, app_id: str, definitions: Definitions) -> di
     Raises ``TopicsError`` when one is missing or is not as it has to be, and ``BrokerUnreachableError``.
     """
     # Announcements are not what a worker is for: the announcer sees to their topic, and does without.
-    topics = [topic for topic in all_topics(app_id, destinations(definitions)) if topic.name != WORKERS]
+    unneeded = {WORKERS}
+    if definitions.personas is None:
+        unneeded.update(topic.name for topic in persona_topics())
+    topics = [topic for topic in all_topics(app_id, destinations(definitions)) if topic.name not in unneeded]
     inputs = event_topics()
     async with connected_admin(broker) as admin:
         found = await find_topics(admin, [topic.name for topic in topics])

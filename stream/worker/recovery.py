@@ -99,8 +99,7 @@ class Recovery:
         """Puts the rows in place; under new definitions every customer is evaluated once, and written."""
         writer, partition, settings = self._writer, self._partition, self._settings
         model = self._models.at(before.model)
-        if model is not None:
-            partition.use_model(model.centres)
+        partition.use_model(None if model is None else model.centres)
         if following.is_pass_due:
             await writer.write_checkpoint(
                 Checkpoint(

@@ -14,15 +14,18 @@ import numpy.typing as npt
 from stream.contract import Kind
 from stream.engine.merging import Merger
 from stream.engine.partition import Applied
+from stream.engine.unassigned import Unassigned
 from stream.kafka.topics import DEAD_LETTERS
 from stream.worker import recovery
 from stream.worker.definitions_history import NextDefinitions, next_definitions
 from stream.worker.erasures import Erasures
 from stream.worker.intake import Intake
 from stream.worker.interfaces import Batch
+from stream.worker.models import Models, Version
 from stream.worker.owned_log import OwnedLog
 from stream.worker.owner import Owner
 from stream.worker.placing import Placer
+from stream.worker.reassigning import Reassignment
 from stream.worker.recovery import Recovery
 from stream.worker.replica import Replica
 from stream.worker.restoring import Restorer
@@ -372,4 +375,40 @@ def _snapshot_offset() -> Iterator[None]:
         return replica
 
     with mock.patch.object(Replica, "of_snapshot", further):
+        yield
+
+
+@_mutation("a checkpoint says nothing of the model")
+def _model_forgotten() -> Iterator[None]:
+    write_checkpoint = Writer.write_checkpoint
+
+    async def without(self: Writer, checkpoint: Any) -> None:
+        await write_checkpoint(self, msgspec.structs.replace(checkpoint, model=0))
+
+    with mock.patch.object(Writer, "write_checkpoint", without):
+        yield
+
+
+@_mutation("a checkpoint counts a model that has not been applied to everybody")
+def _model_early() -> Iterator[None]:
+    async def later(self: Reassignment) -> None:
+        self._writer.partition._unassigned = Unassigned()
+
+    with mock.patch.object(Reassignment, "finish", later):
+        yield
+
+
+@_mutation("a model that was applied is not used after restoring")
+def _model_not_used() -> Iterator[None]:
+    with mock.patch.object(Models, "at", return_value=None), mock.patch.object(Models, "add", _add_unseen):
+        yield
+
+
+def _add_unseen(self: Models, version: Version) -> None:
+    self._versions.append(version)
+
+
+@_mutation("a model is applied when the events of the batch have been")
+def _model_late() -> Iterator[None]:
+    with mock.patch.object(Reassignment, "next_ms", None):
         yield

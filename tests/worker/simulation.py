@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from random import Random
 from unittest import mock
 
+import stream.engine.partition as partition_module
 from stream.contract import Kind
 from stream.events.decoder import Decoder
 from stream.kafka.topics import CUSTOMER_ERASURES, MEMBERSHIPS
 from stream.worker import recovery
 from stream.worker.errors import EarlierDefinitionsError, FencedError
 from stream.worker.interfaces import World
+from stream.worker.models import Models, Version
 from stream.worker.owner import Owner
 from stream.worker.received import Received
 from stream.worker.replica import Replica
@@ -26,7 +28,7 @@ from stream.worker.snapshots import Saved
 from stream.worker.topics import SOURCES
 from tests.worker.broker import Broker, HostProducer, HostReader, HostSources, HostTime, Pause, SendError
 from tests.worker.watched import Registry, WatchedErasures, WatchedPartition
-from tests.worker.worlds import Scenario, make_scenario, plans
+from tests.worker.worlds import WITH_PERSONAS, Scenario, add_personas, make_scenario, plans
 
 STEPS_MOST = 6_000
 LAG_MS = 20_000
@@ -72,6 +74,7 @@ class Host:
             decoder_of(world.scenario.files[self.version]),
             functools.partial(WatchedPartition, world.registry),
             disk if world.with_snapshots else None,
+            world.models if world.scenario.files[self.version] == WITH_PERSONAS else None,
         )
         self.life: Coroutine[str, None, None] | None = None
         self.at = "start"
@@ -194,7 +197,13 @@ class Simulation:
     """One world, from its beginning until everything is settled."""
 
     def __init__(
-        self, seed: int, *, trace: bool = False, rough: bool = False, with_snapshots: bool | None = None
+        self,
+        seed: int,
+        *,
+        trace: bool = False,
+        rough: bool = False,
+        with_snapshots: bool | None = None,
+        with_personas: bool | None = None,
     ) -> None:
         self.seed = seed
         # A source of its own, so that a world is the same with snapshots and standbys and without.
@@ -202,6 +211,11 @@ class Simulation:
         self.with_snapshots = seed % 2 == 1 if with_snapshots is None else with_snapshots
         self.random = random = Random(seed)
         self.scenario: Scenario = make_scenario(random)
+        self.models = Models()
+        self._models_random = Random(f"{seed}, models")
+        if with_personas or (with_personas is None and seed % 5 == 0):
+            add_personas(self.scenario, self._models_random)
+        self._models_left: list[Version] = list(self.scenario.models)
         self.plans = [plans()[i] for i in self.scenario.files]
         self.trouble = random.choice([0.02, 0.1, 0.3] if rough else [0, 0.02, 0.1])
         self.crash = random.choice([0.03, 0.1] if rough else [0, 0.02, 0.05, 0.1])
@@ -250,12 +264,16 @@ class Simulation:
         """Until all is read, committed and quiet; raises ``AssertionError`` where that never happens."""
         if self.scenario.is_sorted:
             self._arrive(len(self._arrivals))
+        if self.scenario.same_as_replay:
+            self._publish(len(self._models_left))
         quiet_since: int | None = None
         for step in range(STEPS_MOST):
             self.broker.calm = step >= self.steps_troubled
             has_copy = self.broker.tick(self.random.choice([1, 10, 40, 100]), COMPACTED)
             if self._arrivals and (self.broker.calm or self.random.random() < 0.2):
                 self._arrive(self.random.choice([1, 1, 2, 5]))
+            if self._models_left and (self.broker.calm or self._models_random.random() < 0.02):
+                self._publish(1)
             if self.random.random() < 0.01 or step == self.steps_troubled:
                 self._next_version()
             if has_copy and self.is_rough and self.live and not self.broker.calm and self.random.random() < 0.5:
@@ -278,6 +296,13 @@ class Simulation:
             else:
                 self.broker.log(topic).append(record, self.broker.now_ms)
         del self._arrivals[:count]
+
+    def _publish(self, count: int) -> None:
+        """Models become known to all hosts."""
+        for version in self._models_left[:count]:
+            self.models.add(version)
+            self.note(f"[{self.broker.now_ms}] model {version.number} of {version.effective_ms}")
+        del self._models_left[:count]
 
     def _next_version(self) -> None:
         """From now on hosts may start with the next definitions; when calm comes, they must."""
@@ -345,7 +370,7 @@ class Simulation:
 
     def _is_settled(self) -> bool:
         """Whether all that was written has been read and committed, and no copy is on its way."""
-        if not self.broker.calm or self.live is None or self._arrivals or self.broker.late:
+        if not self.broker.calm or self.live is None or self._arrivals or self._models_left or self.broker.late:
             return False
         if self.live.at != "poll":
             return self._was_settled
@@ -357,8 +382,14 @@ class Simulation:
             self._was_settled = is_read and owner.is_done
         else:
             committed = {topic: self.broker.committed.get(topic) for topic in SOURCES}
-            self._was_settled = committed == ends and owner.intake.caught_up
+            self._was_settled = committed == ends and owner.intake.caught_up and not self._has_model_ahead(owner)
         return self._was_settled
+
+    def _has_model_ahead(self, owner: Owner) -> bool:
+        """Whether time alone will bring a model, or has just done so and no checkpoint says it yet."""
+        if self.scenario.mode is not ClockMode.WALL or owner.plan.personas is None:
+            return False
+        return owner._checkpoint.model < len(self.scenario.models)
 
     def successor(self) -> WatchedPartition:
         """What a later owner would restore, even when the cleaner has taken all it may.
@@ -379,17 +410,25 @@ class Simulation:
 
 
 def simulate(
-    seed: int, *, trace: bool = False, rough: bool = False, with_snapshots: bool | None = None
+    seed: int,
+    *,
+    trace: bool = False,
+    rough: bool = False,
+    with_snapshots: bool | None = None,
+    with_personas: bool | None = None,
 ) -> tuple[Simulation, str | None]:
     """One world and what went wrong in it. ``rough``: more goes wrong than usual.
 
-    Every other world has snapshots and standbys, unless ``with_snapshots`` says.
+    Every other world has snapshots and standbys, unless ``with_snapshots`` says; every fifth has personas, likewise.
     """
     from tests.worker.checks import check
 
-    simulation = Simulation(seed, trace=trace, rough=rough, with_snapshots=with_snapshots)
+    simulation = Simulation(seed, trace=trace, rough=rough, with_snapshots=with_snapshots, with_personas=with_personas)
     try:
-        with mock.patch.object(recovery, "Erasures", WatchedErasures):
+        with (
+            mock.patch.object(recovery, "Erasures", WatchedErasures),
+            mock.patch.object(partition_module, "_ROWS_AT_ONCE", simulation.rows_at_once),
+        ):
             simulation.run()
             check(simulation)
     except AssertionError as error:

@@ -86,10 +86,11 @@ FIRST_WORLDS = {
 @pytest.mark.parametrize("rule", MUTATIONS)
 def test_a_broken_rule_is_found(rule: str) -> None:
     assert FIRST_WORLDS.keys() <= MUTATIONS.keys()
-    with_snapshots = "snapshot" in rule
+    with_snapshots, with_personas = "snapshot" in rule, "model" in rule
     with MUTATIONS[rule]():
         first = FIRST_WORLDS.get(rule, 0)
         seeds = range(first, first + WORLDS_MOST)
-        worlds = ((seed, simulate(seed, rough=True, with_snapshots=with_snapshots)[1]) for seed in seeds)
+        ways = {"with_snapshots": with_snapshots, "with_personas": with_personas}
+        worlds = ((seed, simulate(seed, rough=True, **ways)[1]) for seed in seeds)
         found = next((seed for seed, problem in worlds if problem is not None), None)
     assert found is not None, f"nothing went wrong in {WORLDS_MOST} worlds where {rule}"

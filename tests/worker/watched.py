@@ -10,6 +10,7 @@ import numpy as np
 
 from stream.contract import Kind, hash64
 from stream.engine import opcodes as op
+from stream.engine.centres import Centres
 from stream.engine.changes import Changes
 from stream.engine.image import Image
 from stream.engine.partition import Applied, Clock, Partition, Status
@@ -44,13 +45,27 @@ class Redefine(NamedTuple):
 
 
 class Begin(NamedTuple):
-    """A customer came, or (the sequence goes on) came back after an erasure, under these definitions."""
+    """A customer came, or (the sequence goes on) came back after an erasure, under these definitions and model."""
 
     sequence: int
     plan: Plan
+    model: Centres | None
 
 
-Deed = Event | Advance | Redefine | Begin
+class Assign(NamedTuple):
+    """A model was applied at this instant."""
+
+    model: Centres
+    at_ms: int
+
+
+class Restored(NamedTuple):
+    """The row was restored by somebody who goes on with this model."""
+
+    model: Centres | None
+
+
+Deed = Event | Advance | Redefine | Begin | Assign | Restored
 Deeds = tuple[Deed, ...]
 
 
@@ -89,6 +104,8 @@ class WatchedPartition(Partition):
         self._restored: list[str] = []
         self._is_applying = False
         self._fired: list[str] = []
+        self.model: Centres | None = None
+        self._is_beginning = False
 
     def _add(self, customer: str, deed: Deed) -> None:
         self.deeds[customer] = (*self.deeds.get(customer, ()), deed)
@@ -99,7 +116,9 @@ class WatchedPartition(Partition):
         customers = batch.customers()
         for customer in set(customers) - self.deeds.keys():
             row = self.profiles.find(customer)
-            self.deeds[customer] = (Begin(0 if row is None else int(self.profiles.row(row)[op.R_SEQUENCE]), self.plan),)
+            self.deeds[customer] = (
+                Begin(0 if row is None else int(self.profiles.row(row)[op.R_SEQUENCE]), self.plan, self.model),
+            )
         self._is_applying, self._fired = True, []
         applied = super().apply(batch, offsets)
         self._is_applying = False
@@ -124,8 +143,26 @@ class WatchedPartition(Partition):
             changes = Changes.joined(list(super()._fire(rows[start : start + size], to_ms)))
             if not self._is_applying:
                 for customer in fired[start : start + size]:
-                    self._add(customer, Advance(self.stream_ms))
+                    self._add(customer, Advance(to_ms))
             yield changes
+
+    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+        self._is_beginning = True
+        yield from super().begin_model(model, effective_ms)
+        self._is_beginning = False
+
+    def use_model(self, model: Centres | None) -> None:
+        super().use_model(model)
+        self.model = model
+        if self.plan.personas is not None and not self._is_beginning:
+            for customer in self.deeds:
+                self._add(customer, Restored(model))
+
+    def _assign_anew(self, rows: Any) -> Changes:
+        for customer in self.profiles.customers(rows):
+            assert self.model is not None
+            self._add(customer, Assign(self.model, self._unassigned.at_ms))
+        return super()._assign_anew(rows)
 
     def snapshot(self, customers: Any = None) -> Snapshot:
         snapshot = super().snapshot(customers)
@@ -142,14 +179,17 @@ class WatchedPartition(Partition):
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
         for customer, row in snapshot.rows:
-            self.deeds[customer] = self.registry.rows[customer, row]
+            self.deeds[customer] = self._restored_deeds(self.registry.rows[customer, row])
             self._restored.append(customer)
 
     def fill(self, customers: Bytestrings, data: Bytestrings) -> Any:
         for key, row in zip(customers, data, strict=True):
             customer = (key or b"").decode()
-            self.deeds[customer] = self.registry.rows[customer, row or b""]
+            self.deeds[customer] = self._restored_deeds(self.registry.rows[customer, row or b""])
         return super().fill(customers, data)
+
+    def _restored_deeds(self, deeds: Deeds) -> Deeds:
+        return (*deeds, Restored(self.model)) if self.plan.personas is not None else deeds
 
     def image(self) -> Image:
         image = super().image()
@@ -158,7 +198,7 @@ class WatchedPartition(Partition):
     def place(self, image: Image) -> None:
         assert isinstance(image, WatchedImage)
         super().place(image)
-        self.deeds = dict(image.deeds)
+        self.deeds = {customer: self._restored_deeds(deeds) for customer, deeds in image.deeds.items()}
 
     def redefine(self, *, allow_empty: bool = False, quiet: bool = False) -> Any:
         changes = super().redefine(allow_empty=allow_empty, quiet=quiet)
@@ -178,7 +218,7 @@ class WatchedErasures(Erasures):
     def erase(self, partition: Partition, memberships: Any, request: Request) -> list[bytes]:
         assert isinstance(partition, WatchedPartition)
         residue = self.residues.get(hash64(request.customer))
-        begun: Deeds = () if residue is None else (Begin(residue.sequence, partition.plan),)
+        begun: Deeds = () if residue is None else (Begin(residue.sequence, partition.plan, partition.model),)
         before = partition.deeds.get(request.customer, begun)
         changes = super().erase(partition, memberships, request)
         if changes:

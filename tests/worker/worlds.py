@@ -8,9 +8,11 @@ from random import Random
 from typing import Any
 
 from stream.contract import Kind
+from stream.engine.centres import Centres
 from stream.engine.plan import Plan
 from stream.kafka.topics import CUSTOMER_ERASURES
 from stream.worker.interfaces import Record
+from stream.worker.models import Version
 from stream.worker.settings import ClockMode
 from tests.engine.driver import plan_of
 
@@ -47,6 +49,24 @@ FILES: list[Dict] = [
         loyal={"enter": 'member("busy") and count(purchase) >= 1', "once": True},
     ),
 ]
+#: The first one with personas.
+WITH_PERSONAS = len(FILES)
+FILES.append(
+    {
+        **FILES[0],
+        "personas": {
+            "features": {"clicks": "count(click, 9s)", "spent": "sum(purchase.total)", "age": "last(email)"},
+            "k": 2,
+            "active_within": "20s",
+            "aliases": {"p2": "fans"},
+        },
+        "segments": {
+            **FILES[0]["segments"],
+            "liked": {"enter": 'persona == "fans"', "for": "1s"},
+            "other": {"enter": 'persona == "p1" and count(click, 9s) >= 1'},
+        },
+    }
+)
 
 
 def plans() -> list[Plan]:
@@ -66,6 +86,7 @@ class Scenario:
     events: dict[tuple[Kind, int], Dict] = field(default_factory=dict)  # valid ones, by kind and offset
     erasures: list[tuple[str, int]] = field(default_factory=list)
     bad: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
+    models: list[Version] = field(default_factory=list)  # in the order in which they come
 
     @property
     def same_as_replay(self) -> bool:
@@ -77,16 +98,30 @@ def make_scenario(random: Random) -> Scenario:
     """A world of a few customers and events."""
     mode = random.choice([ClockMode.FIXED, ClockMode.FIXED, ClockMode.EVENT, ClockMode.WALL])
     is_sorted = random.random() < 0.5
-    first = random.randrange(len(FILES))
+    first = random.randrange(WITH_PERSONAS)
     files = [first]
     if random.random() < 0.25:
-        files.append(random.choice([i for i in range(len(FILES)) if i != first]))
+        files.append(random.choice([i for i in range(WITH_PERSONAS) if i != first]))
     if is_sorted and mode is ClockMode.EVENT:
         files = [0 if i == 2 else i for i in files][:1]  # a lateness keeps the clock behind the replay's end
     scenario = Scenario(mode, 0, is_sorted, files)
     with_erasures = random.random() < 0.25
     _write(scenario, random, 70 if random.random() < 0.1 else random.randrange(8, 36), with_erasures=with_erasures)
     return scenario
+
+
+def add_personas(scenario: Scenario, random: Random) -> None:
+    """Has the world begin with the file that has personas, and some models come."""
+    scenario.files[0] = WITH_PERSONAS
+    plan = plans()[WITH_PERSONAS].personas
+    assert plan is not None
+    last = max(event["timestamp"] for event in scenario.events.values())
+    instants = sorted(random.randrange(last + 2_000) for _ in range(random.randrange(1, 5)))
+    for number, instant in enumerate(instants, 1):
+        numbers = tuple(random.sample([1, 2, 3], random.choice([1, 2, 2, 3])))
+        points = tuple(tuple(random.choice([0.0, 0.4, 1.2, 3.0]) for _ in plan.features) for _ in numbers)
+        centres = Centres(number, plan.features, numbers, (1.0, 0.7, 0.01), points)
+        scenario.models.append(Version(centres, instant))
 
 
 def _write(scenario: Scenario, random: Random, count: int, *, with_erasures: bool) -> None:

@@ -1,0 +1,116 @@
+"""What workers and trainers say to each other: samples of customers, models, what happens to personas, and pins.
+
+``schemas/`` describes each on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from stream.errors import ModelError, SamplesError
+from stream.instants import format_instant, parse_instant
+from stream.personas.model import Floats, Model, decode, encode
+
+_PIN = b"pin"
+#: So many versions are kept.
+VERSIONS_KEPT = 100
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """Vectors (n, F + R) of some customers of one partition at an instant of the stream, null where there is nothing.
+
+    ``features`` and ``ranked`` are the canonical texts of what their numbers are of, in order. Nobody is named.
+    """
+
+    at: str
+    partition: int
+    features: tuple[str, ...]
+    ranked: tuple[str, ...]
+    vectors: list[tuple[float | None, ...]]
+
+    @property
+    def at_ms(self) -> int:
+        return parse_instant(self.at)
+
+    def array(self) -> Floats:
+        """The vectors, NaN where there is nothing."""
+        width = len(self.features) + len(self.ranked)
+        return np.array(self.vectors, dtype=np.float64).reshape(len(self.vectors), width)
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """The version to stay at; None: learning goes on."""
+
+    version: int | None
+
+
+_samples = msgspec.json.Decoder(Samples)
+_pin = msgspec.json.Decoder(Pin)
+_encode = msgspec.json.Encoder().encode
+
+
+def samples_value(at_ms: int, partition: int, features: tuple[str, ...], ranked: tuple[str, ...], raw: Floats) -> bytes:
+    """A record of the topic ``profile-samples``; it has no key."""
+    vectors = cast("list[tuple[float | None, ...]]", raw.tolist())  # NaN is written as null
+    return _encode(Samples(format_instant(at_ms), partition, features, ranked, vectors))
+
+
+def parse_samples(value: bytes | None) -> Samples:
+    """What `samples_value` wrote. Raises `SamplesError` for anything else."""
+    try:
+        samples = _samples.decode(value or b"")
+        samples.array()
+        parse_instant(samples.at)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise SamplesError(f"not samples of customers: {error}") from None
+    return samples
+
+
+def model_records(model: Model) -> list[tuple[bytes, bytes | None]]:
+    """Key and value of a version for the topic ``persona-models``, and a tombstone for one that is too old to keep."""
+    records: list[tuple[bytes, bytes | None]] = [(b"%d" % model.version, encode(model))]
+    if model.version > VERSIONS_KEPT:
+        records.append((b"%d" % (model.version - VERSIONS_KEPT), None))
+    return records
+
+
+def pin_record(version: int | None) -> tuple[bytes, bytes]:
+    """Key and value of what says at which version personas stay; None: at none."""
+    return _PIN, _encode(Pin(version))
+
+
+def parse_model_record(key: bytes | None, value: bytes | None) -> Model | Pin | None:
+    """What a record of ``persona-models`` says; None for a tombstone. Raises `ModelError` for anything else."""
+    if value is None:
+        return None
+    if key == _PIN:
+        try:
+            return _pin.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"not a pin: {error}") from None
+    model = decode(value)
+    if key != b"%d" % model.version:
+        raise ModelError(f"version {model.version} has the key {key!r}")
+    return model
+
+
+def event_values(
+    version: int, at_ms: int, events: tuple[Any, ...], reason: str | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values for the topic ``persona-events``: what has happened by a version, or by one that was refused.
+
+    A trainer that begins again says them again: the same event has the same id.
+    """
+    told = [msgspec.to_builtins(event) for event in events]
+    if reason is not None:
+        told.append({"event": "refused", "reason": reason})
+    for event in told:
+        number = event.pop("number", None)
+        persona = None if number is None else f"p{number}"
+        id_ = ":".join(map(str, (version, at_ms, event["event"], persona or "")))
+        head = {"id": id_, "at": format_instant(at_ms), "version": version, "persona": persona}
+        yield (persona or "").encode(), _encode({**head, **event})
