@@ -33,6 +33,8 @@ def prepare(plan: Plan) -> None:
     partitions_of(keys, 1)
     event, _ = Decoder(plan.wanted).decode(Kind.CLICK, Bytestrings.of([_EVENT]), np.zeros(1, np.int64), keys)
     assert len(event) == 1, "the contract has an event that is as small as can be"
+    if plan.personas is not None:
+        partition.vectors(np.zeros(0, np.int64), 0)
     partition.apply(event)
     Partition(plan).restore(partition.snapshot())
     format_instants(event.time_ms)

@@ -23,7 +23,7 @@ class Centres:
     ``features`` are canonical texts in the file's order, ``numbers`` (k,) the personas' (p3 has 3), ``scales`` (F,) are
     above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales. ``quantiles`` are those of
     all customers, of what the definitions rank by, by canonical text: `op.RANK_PLACES` numbers, or none at all where
-    nobody has a value.
+    nobody has a value. What is missing is not known to the model: such ranks are null.
     """
 
     version: int
@@ -53,14 +53,10 @@ def check_fits(centres: Centres, plan: PersonaPlan | None) -> None:
     if not (np.isfinite(centres.points).all() and np.isfinite(centres.scales).all() and min(centres.scales) > 0.0):
         raise ModelError(f"{name} has a centre or scale that is no number, or a scale that is not above 0")
     for ranked in plan.ranked:
-        _check_quantiles(name, ranked, centres.quantiles.get(ranked))
+        _check_quantiles(name, ranked, centres.quantiles.get(ranked, ()))
 
 
-def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...] | None) -> None:
-    if quantiles is None:
-        raise ModelError(
-            f"{name} knows nothing of `{ranked}`, which the definitions rank by: train a model for these definitions"
-        )
+def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...]) -> None:
     if len(quantiles) not in (0, op.RANK_PLACES):
         raise ModelError(f"{name} has {len(quantiles)} quantiles of `{ranked}`: it has to be {op.RANK_PLACES} or none")
     if not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0.0).any():
@@ -108,4 +104,4 @@ def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: 
     pool.hold(codes)
     for number, ranked in enumerate(plan.ranked):
         at = rank_table(features, number)
-        constants[at : at + op.RANK_PLACES] = centres.quantiles[ranked] or np.nan
+        constants[at : at + op.RANK_PLACES] = centres.quantiles.get(ranked, ()) or np.nan

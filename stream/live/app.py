@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,29 @@ class SegstreamApp(faust.App):
 
 def make_app(settings: GroupSettings, fleet: Fleet, address: Address) -> SegstreamApp:
     """The app of a worker; starting it joins the group, which is told ``address``."""
+    app = bare_app(settings)
+    app.conf.canonical_url = URL(str(address))
+    app.Table(PROFILES_TABLE, store=store.URL, partitions=settings.partitions, recovery_buffer_size=1_000)
+    for topic in SOURCES:
+        add_agent(app, topic, settings.partitions, fleet.deliver)
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(*_: Any, **__: Any) -> None:
+        await fleet.revoke()
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(app: SegstreamApp, assigned: set[TP], **_: Any) -> None:
+        consumer = app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        consumer.failed = fleet.fail
+        fleet.attach(consumer)
+        await fleet.assign(assigned, app.assignor.assigned_standbys(), app.consumer_generation_id)
+
+    return app
+
+
+def bare_app(settings: GroupSettings) -> SegstreamApp:
+    """An app without agents: whole fetches come, and nothing but what is asked for is read or committed."""
     urls = [f"kafka://{address}" for address in settings.broker.split(",")]
     app = SegstreamApp(
         settings.app_id,
@@ -94,31 +117,15 @@ def make_app(settings: GroupSettings, fleet: Fleet, address: Address) -> Segstre
         consumer_max_fetch_size=_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
     )
-    app.conf.canonical_url = URL(str(address))
     app.transport = BatchTransport(app.conf.broker_consumer, app)
-    app.Table(PROFILES_TABLE, store=store.URL, partitions=settings.partitions, recovery_buffer_size=1_000)
-    for topic in SOURCES:
-        channel = app.topic(topic, schema=_Schema(), acks=False, partitions=settings.partitions)
-        app.agent(channel, name=f"take {topic}")(_agent(fleet))
-
-    @app.on_partitions_revoked.connect(weak=False)
-    async def revoked(*_: Any, **__: Any) -> None:
-        await fleet.revoke()
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(app: SegstreamApp, assigned: set[TP], **_: Any) -> None:
-        consumer = app.consumer
-        assert isinstance(consumer, BatchConsumer)
-        consumer.failed = fleet.fail
-        fleet.attach(consumer)
-        await fleet.assign(assigned, app.assignor.assigned_standbys(), app.consumer_generation_id)
-
     return app
 
 
-def _agent(fleet: Fleet) -> Any:
-    async def take(stream: AsyncIterator[Fetched]) -> None:
-        async for fetched in stream:
-            fleet.deliver(fetched)
+def add_agent(app: SegstreamApp, topic: str, partitions: int, deliver: Callable[[Fetched], None]) -> None:
+    """Has the app read a topic; ``deliver`` is given what has been fetched, and never waits."""
 
-    return take
+    async def take(stream: Any) -> None:
+        async for fetched in stream:
+            deliver(fetched)
+
+    app.agent(app.topic(topic, schema=_Schema(), acks=False, partitions=partitions), name=f"take {topic}")(take)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.contract import TOPICS, Kind
+from stream.engine.centres import Centres
 from stream.engine.changes import Changes
 from stream.engine.partition import Applied, Clock, Partition, Status
 from stream.engine.plan import Plan
@@ -31,6 +33,11 @@ class CountingPartition(Partition):
         counters.duplicates += int(np.count_nonzero(applied.status == Status.DUPLICATE))
         counters.late += int(np.count_nonzero(applied.status == Status.LATE))
         return applied
+
+    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+        is_late = effective_ms < max(self.stream_ms, self.latest_ms)
+        self._counters.models["late" if is_late else "in time"] += 1
+        return super().begin_model(model, effective_ms)
 
     def _step(self, *args: Any, **options: Any) -> Changes:
         return self._counted(super()._step(*args, **options))

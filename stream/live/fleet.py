@@ -28,6 +28,7 @@ from stream.live.sources import GroupSources
 from stream.live.standby import Standbys
 from stream.live.status import Status
 from stream.worker.interfaces import Time, World
+from stream.worker.models import Models
 from stream.worker.owner import Owner
 from stream.worker.replica import Replica
 from stream.worker.settings import Settings
@@ -46,6 +47,7 @@ class Connections:
     producer: LogProducer
     reader: LogReader
     time: Time
+    models: Models
     snapshots: SnapshotFolder | None = None
 
 
@@ -189,6 +191,7 @@ class Fleet:
             self._decoder,
             self._make_partition,
             self._snapshots.get(partition),
+            connections.models,
         )
 
     def _make_partition(self, plan: Plan, clock: Clock, lateness_ms: int) -> Partition:

@@ -143,6 +143,12 @@ class StatusCollector(Collector):
         yield _counter(
             "dead_letters", "Dead letters sent", ["reason"], (((code,), n) for code, n in counters.dead_letters.items())
         )
+        yield _counter(
+            "persona_models",
+            "Versions of the personas that a partition took, in time or late",
+            ["arrival"],
+            (((arrival,), n) for arrival, n in counters.models.items()),
+        )
         yield _counter("rebalances", "Assignments of partitions", [], [((), counters.rebalances)])
 
     def _histograms(self) -> Iterator[Metric]:
@@ -195,6 +201,12 @@ def _of_partitions(partitions: Sequence[PartitionStatus]) -> Iterator[Metric]:
     )
     yield _gauge(
         "profile_bytes", "What profiles take in memory", [], [((), sum(one.profile_bytes for one in partitions))]
+    )
+    yield _gauge(
+        "persona_model_version",
+        "The version of the personas in use",
+        ["partition"],
+        [((str(one.partition),), one.model) for one in partitions if one.model],
     )
     segments = dict.fromkeys(segment for one in partitions for segment in one.members)
     members = [((segment,), sum(one.members.get(segment, 0) for one in partitions)) for segment in segments]

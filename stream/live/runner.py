@@ -11,6 +11,7 @@ from typing import TypeVar
 from faust.types import TP
 
 from stream.contract import TOPICS
+from stream.engine.persona_plan import segment_of
 from stream.kafka.topics import CUSTOMER_ERASURES as ERASURES
 from stream.live.consumer import BatchConsumer
 from stream.live.delays import Delays
@@ -283,12 +284,14 @@ class Runner:
         status.phase = Phase.LIVE if intake.caught_up else Phase.BEHIND
         self._delays.is_live = intake.caught_up
         status.stream_ms = owner.partition.stream_ms
+        status.model = owner.partition.model_version
         status.profiles = len(owner.partition.profiles)
         status.profile_bytes = owner.partition.profiles.nbytes
         status.remaining_records = 0
         now_ms = self._time.steady_ms()
         if now_ms >= self._count_at_ms:
-            status.members = owner.partition.members()
+            personas = owner.partition.personas()
+            status.members = owner.partition.members() | {segment_of(number): personas[number] for number in personas}
             took_ms = self._time.steady_ms() - now_ms
             self._count_at_ms = now_ms + max(_MEMBERS_EVERY_MS, int(took_ms / _MEMBERS_SHARE))
         if worked or intake.caught_up or owner.is_done:

@@ -28,7 +28,8 @@ class PartitionStatus:
     stream_ms: int = -1
     profiles: int = 0
     profile_bytes: int = 0  # what they take in memory
-    members: dict[str, int] = field(default_factory=dict)  # by segment, held out or not
+    members: dict[str, int] = field(default_factory=dict)  # by segment, held out or not, personas' included
+    model: int = 0  # the version of the personas in use; 0: none
     remaining_records: int = 0  # of the changelog, while it is being restored
     restored_in_ms: int | None = None
     progress_ms: int = 0  # on the steady clock: when something was last done, or nothing was to do
@@ -42,6 +43,7 @@ class Counters:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # by topic and code
     duplicates: int = 0
     late: int = 0
+    models: Counter[str] = field(default_factory=Counter)  # applied to a partition: ``in time``, or ``late``
     changes: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by segment, change and cause
     dead_letters: Counter[str] = field(default_factory=Counter)  # acknowledged ones, by code
     rebalances: int = 0

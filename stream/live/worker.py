@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import threading
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,9 +20,11 @@ from stream.live.app import GroupSettings, SegstreamApp, make_app
 from stream.live.checks import check_instant, check_topics
 from stream.live.clock import SystemTime
 from stream.live.customers import ROUTE, Customers
+from stream.live.ending import asked_to_stop, leave
 from stream.live.fleet import Connections, Fleet
 from stream.live.forwarding import Forwarder
 from stream.live.metrics import Durations, Metrics
+from stream.live.models import FollowedModels
 from stream.live.previews import ROUTE as PREVIEW
 from stream.live.previews import Previews
 from stream.live.producer import LogProducer
@@ -33,17 +32,14 @@ from stream.live.reader import LogReader
 from stream.live.record_batches import unpack_stored
 from stream.live.snapshot_folder import SnapshotFolder
 from stream.live.status import Status
-from stream.live.watch import EXIT_STALLED, STALLED_AFTER_S, Watch
+from stream.live.watch import STALLED_AFTER_S, Watch
 from stream.live.web import Web
 from stream.web_server import DEFAULT_HOST
 from stream.worker.settings import ClockMode, Settings, StreamClock
 
 #: A worker that is silent for so long loses its partitions.
 SESSION_S = 30.0
-#: So long leaving the group may take.
-_LEFT_WITHIN_S = 20.0
 _LOOK_S = 0.2
-_EXIT_KILLED = 137
 
 _log = logging.getLogger(__name__)
 
@@ -102,10 +98,11 @@ async def run(plan: Plan, options: Options) -> None:
     ):
         if options.clock.mode is ClockMode.FIXED and not options.force:
             await check_instant(reader, settings.partitions, options.clock.instant_ms, time.wall_ms())
+        followed = FollowedModels(plan, reader, lambda error: fleet.fail(error))
         fleet = Fleet(
             plan,
             settings,
-            Connections(producer, reader, time, folder),
+            Connections(producer, reader, time, followed.models, folder),
             status,
             durations,
             drained_within_s=options.session_s / 2,
@@ -115,7 +112,7 @@ async def run(plan: Plan, options: Options) -> None:
         customers.open(fleet, address, lambda: app.distribution)
         previews.open(fleet)
         # Joining a group of workers that restore, or are about to be given up, takes as long as a session.
-        async with Announcer(options.broker, Announcements(status, durations, time, address.url)):
+        async with followed, Announcer(options.broker, Announcements(status, durations, time, address.url)):
             await _work(app, fleet, status, max(STALLED_AFTER_S, 2 * options.session_s))
         counters = status.counters
         done = counters.events.total(), counters.changes.total(), counters.dead_letters.total()
@@ -181,41 +178,22 @@ async def _started(one: LogReader | LogProducer) -> AsyncIterator[None]:
 
 async def _work(app: SegstreamApp, fleet: Fleet, status: Status, stalled_after_s: float) -> None:
     """Runs the app until something ends it, then lets go of everything in order."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop, number)
-    watch = Watch(status, loop, stalled_after_s)
-    watch.start()
-    starting = asyncio.create_task(app.start(), name="faust")
-    try:
-        await _until_ended(app, fleet, stop, starting)
-        status.is_stopping = True
-        if fleet.error is None:
-            await fleet.stop()
-        else:
-            _log.error("stopping: %s", fleet.error)
-    finally:
-        await _leave(app, starting)
-        watch.stop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    watch = Watch(status, asyncio.get_running_loop(), stalled_after_s)
+    with asked_to_stop() as stop:
+        watch.start()
+        starting = asyncio.create_task(app.start(), name="faust")
+        try:
+            await _until_ended(app, fleet, stop, starting)
+            status.is_stopping = True
+            if fleet.error is None:
+                await fleet.stop()
+            else:
+                _log.error("stopping: %s", fleet.error)
+        finally:
+            await leave(app, starting)
+            watch.stop()
     if fleet.error is None:
         await fleet.save()
-
-
-def _end_at_once() -> None:
-    """Threads that do not end would keep the process for ever."""
-    _log.critical("the worker does not come to its end; ending at once")
-    os._exit(EXIT_STALLED)
-
-
-def _asked_to_stop(stop: asyncio.Event, number: int) -> None:
-    if stop.is_set():
-        _log.warning("asked to stop a second time: ending at once")
-        os._exit(_EXIT_KILLED)
-    _log.info("%s: finishing what has been begun", signal.Signals(number).name)
-    stop.set()
 
 
 async def _until_ended(app: SegstreamApp, fleet: Fleet, stop: asyncio.Event, starting: asyncio.Task[None]) -> None:
@@ -226,19 +204,3 @@ async def _until_ended(app: SegstreamApp, fleet: Fleet, stop: asyncio.Event, sta
             fleet.fail(app.crash_reason or RuntimeError("Faust has stopped"))
         await fleet.look()
         await asyncio.sleep(_LOOK_S)
-
-
-async def _leave(app: SegstreamApp, starting: asyncio.Task[None]) -> None:
-    """Leaves the group. What has to be durable is; a broker that does not answer is not waited for."""
-    last_resort = threading.Timer(2 * _LEFT_WITHIN_S, _end_at_once)
-    last_resort.daemon = True
-    last_resort.start()
-    try:
-        async with asyncio.timeout(_LEFT_WITHIN_S):
-            await app.stop()
-        last_resort.cancel()
-    except TimeoutError:
-        _log.warning("the group was not left within %g s; it will notice", _LEFT_WITHIN_S)
-    if not starting.done():
-        starting.cancel()
-    await asyncio.wait([starting])

@@ -10,6 +10,14 @@ from stream.engine.partition import Partition
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+#: Samples are drawn so many times between two versions.
+_DRAWS = 24
+
+
+def draw_ms(every_ms: int) -> int:
+    """The time of the stream between two draws, where there is a version in every ``every_ms``."""
+    return max(1, every_ms // _DRAWS)
+
 
 class Walk:
     """Goes on where it stopped. Who comes in the midst of a round is met in the next."""

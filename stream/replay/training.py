@@ -11,10 +11,7 @@ from stream.language.tree import Personas
 from stream.personas.assigning import centres_of
 from stream.personas.publication import Publication
 from stream.personas.training import Settings, Trainer
-from stream.personas.walk import Walk
-
-#: Samples are drawn so many times between two versions.
-_DRAWS = 24
+from stream.personas.walk import Walk, draw_ms
 
 
 class Training:
@@ -27,7 +24,7 @@ class Training:
         self, personas: Personas, plan: PersonaPlan, seed: int, published: Callable[[Publication], None]
     ) -> None:
         self._every_ms = personas.every_ms
-        self._step_ms = max(1, personas.every_ms // _DRAWS)
+        self._step_ms = draw_ms(personas.every_ms)
         self._at_once = max(1, personas.samples * self._step_ms // 86_400_000)
         names = tuple(name for name, _ in personas.features)
         k = (personas.k_min, personas.k_max)

@@ -16,17 +16,18 @@ from stream.engine.partition import Partition, Status
 from stream.engine.plan import Plan
 from stream.events.columns import Columns
 from stream.events.decoder import Decoder
-from stream.kafka.topics import RECORD_BYTES_MAX
+from stream.kafka.topics import PROFILE_SAMPLES, RECORD_BYTES_MAX
 from stream.worker.erasures import Request, Sifted
 from stream.worker.errors import SourceTruncatedError
 from stream.worker.intake import Given, Intake, Taken
-from stream.worker.interfaces import Span, StoredRecord, World
+from stream.worker.interfaces import Batch, Span, StoredRecord, World
 from stream.worker.models import Models
 from stream.worker.reassigning import Reassignment
 from stream.worker.received import Received
 from stream.worker.records import Checkpoint
 from stream.worker.recovery import Recovery
 from stream.worker.replica import MakePartition, Replica
+from stream.worker.sampling import Sampler
 from stream.worker.settings import ClockMode, Settings
 from stream.worker.snapshots import Head, Saved, Snapshots
 from stream.worker.writing import Writer
@@ -68,6 +69,7 @@ class Owner:
         self.intake = Intake(plan, settings, decoder or Decoder(plan.wanted))
         self.writer = Writer(world, settings)
         self.reassignment = Reassignment(models or Models(), self.writer)
+        self._sampler = Sampler(plan, settings.partition, settings.partitions)
         self._world = world
         self._token = token
         self._make_partition = make_partition
@@ -239,6 +241,8 @@ class Owner:
         await self._move_clock(given)
         if self.reassignment.is_under_way:
             await self.reassignment.go_on()
+        for samples in self._sampler.draw(self.partition):
+            await self._world.producer.write([Batch(PROFILE_SAMPLES, 0, [samples])])
         await self._keep_pace()
         self._is_current = True
         self._save_in_time()

@@ -7,13 +7,9 @@ from stream.worker.writing import Writer
 
 
 class Reassignment:
-    """Applies ``models`` to the partition that ``writer`` writes about.
-
-    ``late`` counts those that came when the partition was past their instants.
-    """
+    """Applies ``models`` to the partition that ``writer`` writes about."""
 
     def __init__(self, models: Models, writer: Writer) -> None:
-        self.late = 0
         self.models = models
         self._writer = writer
 
@@ -34,7 +30,6 @@ class Reassignment:
         due_ms = max(to_ms, partition.latest_ms)
         while (version := self.models.after(partition.model_version)) and version.effective_ms <= due_ms:
             await self.finish()
-            self.late += version.effective_ms < max(partition.stream_ms, partition.latest_ms)
             for changes in partition.begin_model(version.centres, version.effective_ms):
                 self._writer.collect(changes)
                 await self._writer.flush()
