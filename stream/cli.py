@@ -42,6 +42,7 @@ COMMANDS = {
     "topics": ("topics:topics", "Make the topics on a broker, or see how they are."),
     "produce": ("produce:produce", "Send events from files to their topics."),
     "worker": ("worker:worker", "Apply events as they come, and send who entered and left which segment."),
+    "trainer": ("trainer:trainer", "Learn personas from what workers send, and publish versions of them."),
     "sink": ("sink:sink", "Keep elsewhere what the changes say: who is in which segment."),
     "dashboard": ("dashboard:dashboard", "Serve pages that show segments live, and an API for programs."),
     "changes": ("changes:changes", "Print the changes in their topic, each once."),
@@ -51,7 +52,7 @@ COMMANDS = {
     "reset": ("reset:reset", "Start anew from the topics' beginning."),
     "config": ("config:config", "Print the settings of all commands, and where each comes from."),
     "demo": ("demo:demo", "See it live: all parts on this machine, with a simulated shop."),
-    "personas": ("personas:personas", "Cluster customers: learn models of personas from files of events."),
+    "personas": ("personas:personas", "Cluster customers: models of personas, learned from files or live."),
     "simulate": ("simulate:simulate", "Make believable shop traffic, to try segments with."),
 }
 

@@ -1,4 +1,4 @@
-"""``segstream personas``: models of personas, made from files of events."""
+"""``segstream personas``: models of personas, made from files of events or published live."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from stream.cli import EXIT_CONFIG, EXIT_FOUND, Failure
+from stream.commands.broker_options import broker_option, run
 from stream.commands.definitions import definitions_argument
 from stream.commands.model_files import read_models
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.plans import plan_of, prepare_aloud
+from stream.commands.training import training_parts
 
 if TYPE_CHECKING:
     from stream.engine.changes import Changes
@@ -71,11 +73,8 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
     section = plan.definitions.personas
     if section is None or plan.personas is None:
         raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
-    try:
+    with training_parts():
         from stream.replay.training import Training
-    except ModuleNotFoundError as error:
-        reason = f"training needs {error.name}, which is not installed: pip install 'segstream[personas]' brings it"
-        raise Failure(reason, EXIT_CONFIG) from error
     published: list[Publication] = []
     with contextlib.ExitStack() as stack:
         models = stack.enter_context(Output(output))
@@ -101,34 +100,107 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
     _show(last, published)
 
 
-@personas.command()
-@click.argument("models", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option(
-    "--version",
-    type=click.IntRange(1),
-    help="Which version. Default: the last one in the file.",
-    show_envvar=True,
+_version_option = click.option(
+    "--version", type=click.IntRange(1), help="Which version. Default: the last one.", show_envvar=True
 )
-def show(*, models: Path, version: int | None) -> None:
+
+
+@personas.command()
+@click.argument("models", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@broker_option
+@_version_option
+def show(*, models: Path | None, broker: str, version: int | None) -> None:
     """Show the personas of a version: how large they are, what sets them apart, and where their centres lie.
 
-    MODELS is what `segstream personas train` wrote. Beside the share of each persona is the one it had seven versions
-    before; the numbers below it are those of its centre, in the features' own units. Exit 64 where that is no model.
+    MODELS is what `segstream personas train` or `segstream personas models` wrote; without it the versions are those in
+    the topic persona-models. Beside the share of each persona is the one it had seven versions before; the numbers
+    below it are those of its centre, in the features' own units. Exit 64 where there is no such version.
     """
-    found = {model.version: model for model in read_models(models)}
-    wanted = max(found) if version is None else version
-    if wanted not in found:
-        raise Failure(f"{models}: there is no version {wanted}; it has {min(found)} to {max(found)}", EXIT_CONFIG)
-    for line in _lines(found[wanted], found.get(wanted - _SHARES_BACK)):
+    found = _published(broker) if models is None else {model.version: model for model in read_models(models)}
+    for line in _lines(_chosen(found, version), found):
         click.echo(line)
 
 
-def _lines(model: Model, earlier: Model | None) -> Iterator[str]:
+@personas.command("models")
+@broker_option
+@click.option(
+    "--output",
+    type=OUTPUT_FILE,
+    default=STANDARD,
+    show_default=True,
+    help="Where they go, one JSON object a line, for `segstream replay --personas`; - is standard output.",
+    show_envvar=True,
+)
+def models_(*, broker: str, output: str) -> None:
+    """Write the versions that trainers have published: those that the topic persona-models still has.
+
+    Exit 64 where there is none or topics are missing, 69 when no broker answers.
+    """
+    from stream.personas.model import encode
+
+    found = _published(broker)
+    _chosen(found, None)
+    with Output(output) as lines:
+        for model in found.values():
+            lines.write(encode(model) + b"\n")
+
+
+@personas.command()
+@click.argument("version", type=click.IntRange(1))
+@broker_option
+def pin(*, version: int, broker: str) -> None:
+    """Stay at VERSION, or go back to it: the trainer publishes it again, and no other until `unpin`.
+
+    Exit 64 where there is no such version, 69 when no broker answers.
+    """
+    from stream.kafka.models import pin as send
+
+    _chosen(_published(broker), version)
+    run(send(broker, version))
+    click.echo(
+        f"personas stay at version {version}, as soon as a trainer is running; `segstream personas unpin` ends it"
+    )
+
+
+@personas.command()
+@broker_option
+def unpin(*, broker: str) -> None:
+    """Let personas be learned again: the next version is made when it is due.
+
+    Exit 64 where no version is pinned, 69 when no broker answers.
+    """
+    from stream.kafka.models import pin as send
+    from stream.kafka.models import published_models
+
+    if run(published_models(broker)).pinned is None:
+        raise Failure("no version is pinned", EXIT_CONFIG)
+    run(send(broker, None))
+    click.echo("personas are learned again")
+
+
+def _published(broker: str) -> dict[int, Model]:
+    from stream.kafka.models import published_models
+
+    return dict(sorted(run(published_models(broker)).versions.items()))
+
+
+def _chosen(found: dict[int, Model], version: int | None) -> Model:
+    """The version that was asked for, or the last one; ends the command where it is not there."""
+    if not found:
+        raise Failure("there is no version of personas yet: `segstream trainer` publishes some", EXIT_CONFIG)
+    wanted = max(found) if version is None else version
+    if wanted not in found:
+        raise Failure(f"there is no version {wanted}; there are {min(found)} to {max(found)}", EXIT_CONFIG)
+    return found[wanted]
+
+
+def _lines(model: Model, all_models: dict[int, Model]) -> Iterator[str]:
     """What there is to say of a version."""
     from stream.personas.model import restored
 
-    quality = model.quality
-    yield f"version {model.version} of {model.effective_at}: {len(model.personas)} personas"
+    quality, earlier = model.quality, all_models.get(model.version - _SHARES_BACK)
+    copy = f" (again version {model.copy_of})" if model.copy_of is not None else ""
+    yield f"version {model.version} of {model.effective_at}{copy}: {len(model.personas)} personas"
     yield f"mean distance from the centres {quality.distance:.3f}, silhouette {quality.silhouette:.2f}"
     before = {persona.number: persona.share for persona in earlier.personas} if earlier else {}
     for persona, centre in sorted(zip(model.personas, model.centres, strict=True), key=lambda pair: -pair[0].share):

@@ -98,7 +98,7 @@ def parse_model_record(key: bytes | None, value: bytes | None) -> Model | Pin | 
     return model
 
 
-def event_values(
+def event_records(
     version: int, at_ms: int, events: tuple[Any, ...], reason: str | None
 ) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values for the topic ``persona-events``: what has happened by a version, or by one that was refused.
@@ -114,3 +114,29 @@ def event_values(
         id_ = ":".join(map(str, (version, at_ms, event["event"], persona or "")))
         head = {"id": id_, "at": format_instant(at_ms), "version": version, "persona": persona}
         yield (persona or "").encode(), _encode({**head, **event})
+
+
+class Published:
+    """What records of ``persona-models`` say when they are taken in order.
+
+    ``versions`` are the models by their numbers; ``pinned`` is the version that personas stay at, None: at none.
+    """
+
+    def __init__(self) -> None:
+        self.versions: dict[int, Model] = {}
+        self.pinned: int | None = None
+
+    @property
+    def last(self) -> Model | None:
+        """The latest version."""
+        return self.versions[max(self.versions)] if self.versions else None
+
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """Raises `ModelError` for a record that is none of ours. A version that is there already stays as it is."""
+        found = parse_model_record(key, value)
+        if isinstance(found, Pin):
+            self.pinned = found.version
+        elif found is not None:
+            self.versions.setdefault(found.version, found)
+        elif key is not None and key.isdigit():
+            self.versions.pop(int(key), None)

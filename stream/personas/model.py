@@ -88,7 +88,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ``features`` are canonical texts; ``scales`` and the personas' centres are in their order. ``offset`` is where
     training stood in its samples. ``quantiles`` are of what customers are ranked by, by its canonical text: for each of
     the shares 0, 1/200, ..., 1 the least number that so many active customers are not above, of those for whom there is
-    one; none at all where that is nobody.
+    one; none at all where that is nobody. ``copy_of`` is the earlier version that somebody went back to with this one.
     """
 
     version: int
@@ -101,6 +101,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     next_number: int
     training: Training
     quantiles: dict[str, tuple[float, ...]] = {}
+    copy_of: int | None = None
 
     def __post_init__(self) -> None:
         width = len(self.features)

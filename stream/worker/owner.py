@@ -241,8 +241,8 @@ class Owner:
         await self._move_clock(given)
         if self.reassignment.is_under_way:
             await self.reassignment.go_on()
-        for samples in self._sampler.draw(self.partition):
-            await self._world.producer.write([Batch(PROFILE_SAMPLES, 0, [samples])])
+        if samples := self._sampler.take():
+            await self._world.producer.write([Batch(PROFILE_SAMPLES, 0, samples)])
         await self._keep_pace()
         self._is_current = True
         self._save_in_time()
@@ -259,16 +259,21 @@ class Owner:
             await writer.flush()
 
     async def _apply(self, taken: Taken) -> None:
-        """Applies events, and each model of personas before the first of them that is of its instant or later."""
+        """Applies events, and before the first one of its instant or later each model, and each draw of samples."""
         latest = np.maximum(np.maximum.accumulate(taken.events.time_ms), self.partition.latest_ms)
         start = 0
         while start < len(latest):
-            await self.reassignment.take(int(latest[start]))
-            next_ms = self.reassignment.next_ms
-            stop = len(latest) if next_ms is None else int(np.searchsorted(latest, next_ms))
+            await self._take_models(int(latest[start]))
+            instants = [at for at in (self.reassignment.next_ms, self._sampler.next_ms) if at is not None]
+            stop = int(np.searchsorted(latest, min(instants))) if instants else len(latest)
             for changes in self._changes_of(taken.part(start, stop)):
                 await self._emit(changes)
             start = stop
+
+    async def _take_models(self, to_ms: int) -> None:
+        """Takes the models that are due by then, and draws the samples that are."""
+        await self.reassignment.take(to_ms)
+        self._sampler.draw(self.partition, to_ms)
 
     async def _emit(self, changes: Changes) -> None:
         """Collects changes; where the next run of events might fill a customer's outbox, the batch ends here."""
@@ -325,7 +330,7 @@ class Owner:
             # Every event up to the instant has been given out, so nothing is left but later ones.
             self._stands = given.is_exhausted
             to_ms = clock.instant_ms if self._stands else to_ms
-        await self.reassignment.take(to_ms)
+        await self._take_models(to_ms)
         if to_ms > partition.stream_ms:
             # Each group goes out before the next one is made: there may be a change for every customer.
             for changes in partition.advance_in_groups(to_ms):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.personas.messages import samples_value
@@ -28,13 +26,19 @@ class Sampler:
         self._rate = (section.samples if section else 0, _DAY_MS * partitions)
         self._walk = Walk()
         self._draw: int | None = None  # the number of the last one
+        self._drawn: list[Record] = []
 
-    def draw(self, partition: Partition) -> Iterator[Record]:
-        """What is to be sent now, since the stream clock has come to the next draw: mostly nothing."""
-        if self._plan is None or partition.stream_ms < 0:
+    @property
+    def next_ms(self) -> int | None:
+        """The instant of the next draw: before what happens then; None: the first event says it, or there are none."""
+        return None if self._draw is None else (self._draw + 1) * self._step_ms
+
+    def draw(self, partition: Partition, to_ms: int) -> None:
+        """Draws what is due by then, for `take`: mostly nothing."""
+        if self._plan is None or to_ms < 0 or (self._draw is not None and to_ms < (self._draw + 1) * self._step_ms):
             return
-        last, self._draw = self._draw, partition.stream_ms // self._step_ms
-        if last is None or self._draw == last:
+        last, self._draw = self._draw, to_ms // self._step_ms
+        if last is None:
             return
         at_ms = self._draw * self._step_ms
         missing = min(_MOST, self._due_by(at_ms) - self._due_by(last * self._step_ms))
@@ -43,7 +47,13 @@ class Sampler:
             if not len(vectors):
                 return
             missing -= len(vectors)
-            yield Record(None, samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors))
+            value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
+            self._drawn.append(Record(None, value))
+
+    def take(self) -> list[Record]:
+        """What has been drawn, for the topic of samples; forgets it."""
+        drawn, self._drawn = self._drawn, []
+        return drawn
 
     def _due_by(self, at_ms: int) -> int:
         samples, per_ms = self._rate

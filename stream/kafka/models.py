@@ -1,0 +1,34 @@
+"""The versions of the personas that a broker has, and the one that they stay at."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from stream.errors import ModelError
+from stream.kafka.reading import read_topic
+from stream.kafka.sending import connected_sender
+from stream.kafka.topics import PERSONA_MODELS
+from stream.personas.messages import Published, pin_record
+
+_log = logging.getLogger(__name__)
+
+
+async def published_models(broker: str) -> Published:
+    """All that the topic of models holds. Raises ``TopicsError`` and ``BrokerUnreachableError``."""
+    published = Published()
+    async with contextlib.aclosing(read_topic(broker, PERSONA_MODELS)) as batches:
+        async for batch in batches:
+            for record in batch:
+                try:
+                    published.take(record.key, record.value)
+                except ModelError as error:
+                    _log.warning("%s, offset %d: passed over: %s", PERSONA_MODELS, record.offset, error)
+    return published
+
+
+async def pin(broker: str, version: int | None) -> None:
+    """Says that personas are to stay at a version, or (None) go on. Raises ``BrokerUnreachableError``."""
+    async with connected_sender(broker) as sender:
+        await sender.send(PERSONA_MODELS, 0, [pin_record(version)])
+        await sender.flush()
