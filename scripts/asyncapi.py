@@ -19,6 +19,9 @@ from stream.kafka.topics import (
     CUSTOMER_ERASURES,
     DEAD_LETTERS,
     MEMBERSHIPS,
+    PERSONA_EVENTS,
+    PERSONA_MODELS,
+    PROFILE_SAMPLES,
     PROFILES_TABLE,
     SEGMENT_CHANGES,
     WORKERS,
@@ -40,6 +43,9 @@ _MESSAGES: dict[str, tuple[str | None, str | None]] = {
     "membership": ("membership", None),
     "deadLetter": (None, "dead-letter-headers"),
     "worker": ("worker", None),
+    "profileSamples": ("profile-samples", None),
+    "personaModel": ("persona-model", None),
+    "personaEvent": ("persona-event", None),
 }
 #: The message in each topic, and whether workers receive or send it.
 _TRAFFIC = {
@@ -49,6 +55,16 @@ _TRAFFIC = {
     MEMBERSHIPS: ("membership", "send"),
     DEAD_LETTERS: ("deadLetter", "send"),
     WORKERS: ("worker", "send"),
+    PROFILE_SAMPLES: ("profileSamples", "send"),
+    PERSONA_MODELS: ("personaModel", "send"),
+    PERSONA_EVENTS: ("personaEvent", "send"),
+}
+#: What the keys are of records that are not about one customer, by their schemas.
+_OTHER_KEYS = {
+    "worker": "The worker's `instance`.",
+    "profile-samples": "None.",
+    "persona-model": "The number of the version, or `pin`.",
+    "persona-event": "The persona's id, or nothing.",
 }
 #: Topics under a segment's `to`, by the definitions file's word for it.
 _DESTINATION = "to"
@@ -65,8 +81,8 @@ def document() -> dict[str, Any]:
             "title": "segstream",
             "version": __version__,
             "description": "Real-time customer segmentation: events in, entries and exits out. Every record's key is "
-            "the customer's id in UTF-8, and decides about the partition by murmur2; only workers are announced by "
-            "their own.",
+            "the customer's id in UTF-8, and decides about the partition by murmur2; only workers and personas have "
+            "keys of their own.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": _JSON,
@@ -150,11 +166,11 @@ def _message(name: str, payload: str | None, headers: str | None) -> dict[str, A
 
 
 def _key(payload: str | None) -> dict[str, Any]:
-    """The schema of a record's key: a customer's id, but for records that were refused, and of workers."""
+    """The schema of a record's key: a customer's id, but for records that were refused, or are of nobody."""
     if payload is None:
         return {"type": "string", "description": "Whatever the key was; mostly the customer's id."}
-    if payload == "worker":
-        return {"type": "string", "description": "The worker's `instance`."}
+    if payload in _OTHER_KEYS:
+        return {"type": "string", "description": _OTHER_KEYS[payload]}
     customer = _schema("segment-change")["properties"]["customer_id"]
     limits = {name: customer[name] for name in ("minLength", "maxLength")}
     return {"type": "string", "description": "The customer's id, in UTF-8.", **limits}
