@@ -35,6 +35,8 @@ _OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
 
 #: Rows whose timers fire before their changes are handed on.
 _ROWS_AT_ONCE = 16_384
+#: Rows to which a model is applied before others have their turn: some milliseconds.
+_ASSIGNED_AT_ONCE = 4_096
 
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)
@@ -189,7 +191,7 @@ class Partition:
 
     def go_on_assigning(self) -> Changes:
         """Applies the latest model to some more customers."""
-        rows = self._unassigned.take_next(_ROWS_AT_ONCE)
+        rows = self._unassigned.take_next(_ASSIGNED_AT_ONCE)
         changes = self._assign_anew(rows)
         # The stream clock may have moved on meanwhile.
         overdue = rows[self.profiles.due[rows] <= self.stream_ms]

@@ -142,7 +142,7 @@ def test_seeded_cases_agree_with_the_reference(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_applied_in_parts_while_events_go_on_a_model_does_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition_module, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(partition_module, "_ASSIGNED_AT_ONCE", 1)
     random = Random(f"in parts, {seed}")
     met = 0
     for _ in range(40):

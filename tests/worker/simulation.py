@@ -427,7 +427,7 @@ def simulate(
     try:
         with (
             mock.patch.object(recovery, "Erasures", WatchedErasures),
-            mock.patch.object(partition_module, "_ROWS_AT_ONCE", simulation.rows_at_once),
+            mock.patch.object(partition_module, "_ASSIGNED_AT_ONCE", simulation.rows_at_once),
         ):
             simulation.run()
             check(simulation)
