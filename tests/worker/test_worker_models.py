@@ -1,0 +1,36 @@
+"""Versions of the personas as owners look them up."""
+
+from __future__ import annotations
+
+from random import Random
+
+from stream.engine.centres import Centres
+from stream.worker.models import Models, Version
+
+
+def version(number: int, effective_ms: int = 0) -> Version:
+    return Version(Centres(number, ("count(click)",), (1,), (1.0,), ((0.0,),)), effective_ms)
+
+
+def test_they_are_found_whatever_the_order_in_which_they_came() -> None:
+    numbers = [2, 3, 5, 8]
+    for seed in range(20):
+        models = Models()
+        for number in Random(seed).sample(numbers, len(numbers)):
+            models.add(version(number))
+        found = {asked: (models.at(asked), models.after(asked)) for asked in range(10)}
+        assert {asked: one and one.number for asked, (one, _) in found.items()} == {
+            asked: max((number for number in numbers if number <= asked), default=None) for asked in range(10)
+        }
+        assert {asked: one and one.number for asked, (_, one) in found.items()} == {
+            asked: min((number for number in numbers if number > asked), default=None) for asked in range(10)
+        }
+
+
+def test_the_first_one_of_a_number_stays() -> None:
+    models = Models([version(1, 10), version(2, 20)])
+    models.add(version(1, 99))
+    first, second = models.at(1), models.after(1)
+    assert first is not None
+    assert second is not None
+    assert (first.effective_ms, second.effective_ms) == (10, 20)
