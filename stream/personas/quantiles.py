@@ -9,8 +9,8 @@ import numpy as np
 from stream.personas.model import QUANTILES, Floats, Model
 
 #: A distribution stands on about so many values, older versions' included if there are too few new ones: then chance
-#: moves it by half a percentage point at most, in all but few cases.
-_STANDS_ON = 50_000
+#: moves it by a percentage point at most, in all but few cases; of more the older ones would be of another time.
+_STANDS_ON = 20_000
 _STEPS = QUANTILES - 1
 
 
