@@ -30,7 +30,7 @@ def measure(type_: int, value: float, is_instant: bool, border: int) -> tuple[bo
         return True, value
     if not 0.0 <= value <= LAST_INSTANT:
         return False, 0.0
-    return True, max(0.0, border - value) / _DAY_MS
+    return True, _age(border, value)
 
 
 @inner
@@ -68,13 +68,20 @@ def rank(
 
 @inner
 def _outgrown(plan: Ints, instant: float, days: float, border: int) -> int:
-    """When, after ``border``, an instant's age comes to be above so many ``days``; it may be a border too early."""
+    """The first border after this one at which an instant's age is above so many ``days``."""
     reached = instant + days * _DAY_MS
     if not reached < LAST_INSTANT + 2.0:
         return op.FOREVER
     width = plan[plan[op.P_PERSONA] + op.PE_WIDTH]
-    # That instant may be rounded: the border before it is safe.
-    return max(border + width, np.int64(math.floor(reached)) // width * width)
+    # The sum may be rounded, so it is asked as the age is. A border too early would only be looked at in vain.
+    first = max(border + width, np.int64(math.floor(reached)) // width * width)
+    return first if _age(first, instant) > days else first + width
+
+
+@inner
+def _age(border: int, instant: float) -> float:
+    """In days."""
+    return max(0.0, border - instant) / _DAY_MS
 
 
 @inner
@@ -98,7 +105,7 @@ def rfm(
     if math.isnan(constants[table]) or math.isnan(constants[frequencies]) or math.isnan(constants[moneys]):
         return op.T_NULL, 0.0, op.FOREVER
     border = border_before(plan, now_ms)
-    age = _fifth(constants, table, max(0.0, border - last) / _DAY_MS)
+    age = _fifth(constants, table, _age(border, last))
     until = op.FOREVER
     if age < op.RFM_DIGITS - 1:
         until = _outgrown(plan, last, constants[table + (age + 1) * op.RFM_STEPS], border)
