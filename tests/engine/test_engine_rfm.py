@@ -44,13 +44,13 @@ RANKED += [f'rfm(purchase where coupon == "sale", 24d).{name}' for name in ("rec
 @pytest.mark.parametrize("seed", range(5))
 def test_seeded_cases_agree_with_the_reference(seed: int) -> None:
     random, told = Random(seed), set()
-    for _ in range(20):
+    for _ in range(30):
         case = random_case_with_rfm(random)
         check(*case)
         definitions, events, until, models = case
         for change in replay(definitions, events, until, [Model(**model) for model in models]):
             told |= {(change["cause"], score) for text, score in change["values"].items() if text.startswith("rfm(")}
-    assert len({score for _, score in told}) > 15
+    assert len({score for _, score in told}) > 8
     assert {cause for cause, score in told if score is not None} == {"event", "timer", "model"}
 
 
