@@ -172,6 +172,13 @@ class Rank:
 
 
 @dataclass(frozen=True)
+class Rfm:
+    """Its ``parts``: the latest purchase, how many there are within the window, and their total."""
+
+    parts: tuple[Aggregate, Aggregate, Aggregate]
+
+
+@dataclass(frozen=True)
 class Member:
     segment: str
 
@@ -236,6 +243,7 @@ Node = (
     | Trait
     | Persona
     | Rank
+    | Rfm
     | Member
     | Since
     | Arithmetic
@@ -251,6 +259,7 @@ MOVING = ("p_alive", "p_buy")
 WINDOWED = ("count", "sum", "avg", "min", "max", "distinct")
 NEEDS_FIELD = ("sum", "avg", "min", "max", "distinct")
 FUNCTIONS = (*WINDOWED, "first", "last", "gap", *MOVING)
+_NAMED = Aggregate | Trait | Persona | Rank | Rfm
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -264,6 +273,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (left, right)
         case Junction(_, operands):
             return operands
+        case Rfm(parts):
+            return parts
     return ()
 
 
@@ -486,6 +497,13 @@ class Parser:
                 return Since(self.sum())
             case "rank":
                 return Rank(self.sum())
+            case "rfm":
+                counted = self.aggregate("count")
+                if counted.kind != "purchase" or counted.duration is None:
+                    raise self.error()
+                where, length, buckets = counted.where, counted.duration, counted.buckets
+                last = Aggregate("last", "purchase", None, where, None, None)
+                return Rfm((last, counted, Aggregate("sum", "purchase", "total", where, length, buckets)))
             case "exists":
                 return Exists(self.disjunction())
             case "never":
@@ -584,6 +602,8 @@ def evidence_text(node: Node, outer: int = 0) -> str:
             return "persona"
         case Rank(operand):
             return f"rank({evidence_text(operand)})"
+        case Rfm((_, counted, _)):
+            return f"rfm({evidence_text(counted).removeprefix('count(')}"
         case Aggregate(function, kind, name, where, length):
             text = f"{kind}.{name}" if name else kind
             if where is not None:
@@ -599,7 +619,7 @@ def evidence_text(node: Node, outer: int = 0) -> str:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment; ``named`` are the aggregates, traits and ranks of its conditions, by first mention."""
+    """One segment; ``named`` are the aggregates, traits, ranks and rfms of its conditions, by first mention."""
 
     name: str
     enter: Node
@@ -609,7 +629,7 @@ class Segment:
     cooldown: int
     once: bool
     holdout: float
-    named: tuple[Aggregate | Trait | Persona | Rank, ...]
+    named: tuple[Aggregate | Trait | Persona | Rank | Rfm, ...]
     moving: tuple[Comparison, ...]  # the comparisons with a side that moves continuously
 
     def held_out(self, customer: str) -> bool:
@@ -650,6 +670,11 @@ class Model:
         if x is None or not quantiles:
             return None
         return max([place for place, most in enumerate(quantiles) if most < x], default=0) / 200
+
+    def quintile(self, text: str, x: float | None) -> int | None:
+        """In which fifth of all customers x lies, 1 to 5; null where nothing or nobody has a value."""
+        share = self.rank(text, x)
+        return None if share is None else 1 + min(4, math.floor(5 * share))
 
     def distance(self, number: int, vector: list[float]) -> float:
         """Between a vector (of transformed numbers) and a persona; summed in the order of the features."""
@@ -694,7 +719,7 @@ class Definitions:
             node
             for segment in self.segments
             for node in segment.named
-            if isinstance(node, Rank) and is_instant(node.operand)
+            if isinstance(node, Rfm) or (isinstance(node, Rank) and is_instant(node.operand))
         ]
         self.named = {node for segment in self.segments for node in segment.named} | set(self.clustered)
 
@@ -739,7 +764,7 @@ class Definitions:
             cooldown=duration(body.get("cooldown", 0)),
             once=body.get("once", False),
             holdout=body.get("holdout", 0),
-            named=tuple(dict.fromkeys(node for node in nodes if isinstance(node, Aggregate | Trait | Persona | Rank))),
+            named=tuple(dict.fromkeys(node for node in nodes if isinstance(node, _NAMED))),
             moving=tuple(
                 dict.fromkeys(
                     node
@@ -949,11 +974,27 @@ class View:
                 if self.definitions.personas is None or self.model is None:
                     return None
                 return self.model.rank(evidence_text(operand), self.measure(operand, self.definitions.personas))
+            case Rfm():
+                return self.rfm(node)
             case Member(segment):
                 return self.customer.standings[segment].entered is not None
             case Aggregate() if not is_moving(node):
                 return self._aggregate(node)
         return self.moving(node)(self.now)
+
+    def rfm(self, node: Rfm) -> str | None:
+        """Three digits of somebody who bought within the window; of the latest orders the first is 5."""
+        _, counted, _ = node.parts
+        if self.definitions.personas is None or self.model is None or self.value(counted) == 0:
+            return None
+        digits = []
+        for part, name in zip(node.parts, ("recency", "frequency", "money"), strict=True):
+            measure = self.measure(part, self.definitions.personas)
+            digits.append(self.model.quintile(f"{evidence_text(node)}.{name}", measure))
+        age, frequency, money = digits
+        if age is None or frequency is None or money is None:
+            return None
+        return f"{6 - age}{frequency}{money}"
 
     def moving(self, node: Node) -> Callable[[int], Value]:
         """A continuous value as a function of time, as long as nothing but time changes."""
@@ -1262,7 +1303,7 @@ class Reference:
             instants.append((view.now // personas.width + 1) * personas.width)
         return instants
 
-    def _outgrown(self, view: View, node: Rank, to: int) -> int | None:
+    def _outgrown(self, view: View, node: Rank | Rfm, to: int) -> int | None:
         """The first border in (view.now, to] at which an age has another rank: ages grow there, and only so."""
         assert self.definitions.personas is not None, "there are no ranks without"
         width = self.definitions.personas.width
@@ -1409,12 +1450,12 @@ class Reference:
         fresh = {
             node
             for node in new.named - old.named
-            if not isinstance(node, Persona | Rank) and not (isinstance(node, Trait) and self.keeps_every_trait)
+            if not isinstance(node, Persona | Rank | Rfm) and not (isinstance(node, Trait) and self.keeps_every_trait)
         }
         fresh |= {
             node
             for node in new.named & old.named
-            if not isinstance(node, Persona | Rank) and new.type_of(node) != old.type_of(node)
+            if not isinstance(node, Persona | Rank | Rfm) and new.type_of(node) != old.type_of(node)
         }
         left_out = {segment.name for segment in new.segments if not allow_empty and fresh.intersection(segment.named)}
         same_vector = (old.personas and old.personas.features) == (new.personas and new.personas.features)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.reference import Definitions, Node, Rank, evidence_text, is_instant
+from tests.reference import Definitions, Node, Rank, Rfm, evidence_text, is_instant
 
 T = TypeVar("T")
 Dict = dict[str, Any]
@@ -419,6 +419,7 @@ class Definer(Maker):
             (1, lambda: Expr(f"{self.pick(names)} {self.pick(['==', '!='])} persona", TEST)),
             (1, lambda: Expr("persona exists", TEST)),
             (6, self.rank_condition),
+            (6, self.rfm_condition),
             (1, lambda: Expr(f"persona {self.text_operator()} {self.quoted(self.pick(['p', '3', 's']))}", TEST)),
         )
 
@@ -432,6 +433,22 @@ class Definer(Maker):
             (1, lambda: Expr(f"{self.within(rank, SUM)} exists", TEST)),
             (1, lambda: self.compared([">", "<="], rank, Expr(f"rank({self.measure().text})"))),
             (1, lambda: self.compared(["<", ">="], self.call("count", self.kind(), None, self.window()), rank)),
+        )
+
+    def rfm(self) -> Expr:
+        return self.call("rfm", "purchase", None, f", {self.duration()}")
+
+    def rfm_condition(self, rfm: Expr | None = None) -> Expr:
+        rfm = rfm or self.rfm()
+        scores = [self.quoted(first + second) for first in "15342" for second in ("11", "55", "15", "33", "51", "12")]
+        digit = self.quoted(self.pick(["5", "1", "3"]))
+        return self.weighted(
+            (4, lambda: Expr(f"{rfm.text} {self.pick(['==', '!='])} {self.pick(scores)}", TEST)),
+            (4, lambda: Expr(f"{rfm.text} {self.pick(['in', 'not in'])} {self.listed(scores)}", TEST)),
+            (6, lambda: Expr(f"{rfm.text} {self.text_operator()} {digit}", TEST)),
+            (1, lambda: Expr(f"{rfm.text} exists", TEST)),
+            (1, lambda: self.compared(["==", "!="], rfm, self.rfm())),
+            (1, lambda: Expr(f"rank({self.call('count', 'purchase', None, self.window()).text}) > 0.5", TEST)),
         )
 
     def number_condition(self) -> Expr:
@@ -555,6 +572,21 @@ class Definer(Maker):
 
         self.many(1, 4, add, 75)
         return file
+
+    def add_rfm(self, file: Dict) -> None:
+        """Adds segments that tell of most changes of one or two rfms."""
+        asked = self.many(1, 2, self.rfm, 40)
+
+        def add() -> None:
+            rfm = self.pick(asked)
+            operator = self.pick(["starts_with", "ends_with", "contains"])
+            condition = Expr(f"{rfm.text} {operator} {self.quoted(self.pick(['5', '1', '2', '3', '4']))}", TEST)
+            segment = {"enter": (condition if self.chance(80) else self.rfm_condition(rfm)).text}
+            if self.chance(15):
+                segment["exit"] = self.rfm_condition(rfm).text
+            file["segments"][f"scored{len(file['segments'])}"] = segment
+
+        self.many(2, 5, add, 70)
 
     def make_features(self) -> dict[str, str]:
         """Some named expressions; later ones may use earlier ones, and stand before them in the file."""
@@ -844,12 +876,13 @@ class Modeller(Maker):
         self.within = durations_in({"active_within": section["active_within"]})[0]
         self.durations = durations_in(definitions)
         self.instants = instants
-        self.ranked = {
-            evidence_text(node.operand): node.operand
-            for segment in Definitions(definitions).segments
-            for node in segment.named
-            if isinstance(node, Rank)
-        }
+        self.ranked: dict[str, Node] = {}
+        for node in (node for segment in Definitions(definitions).segments for node in segment.named):
+            if isinstance(node, Rank):
+                self.ranked[evidence_text(node.operand)] = node.operand
+            elif isinstance(node, Rfm):
+                names = ("recency", "frequency", "money")
+                self.ranked |= {f"{evidence_text(node)}.{n}": part for n, part in zip(names, node.parts, strict=True)}
 
     def effective_ms(self) -> int:
         at = self.pick(self.instants) + self.pick([0, 1, -1])
@@ -941,8 +974,18 @@ def random_case_with_personas(random: Random, most: int = 40) -> tuple[Dict, lis
     return _case_with_personas(Seeded(random), most)
 
 
-def _case_with_personas(source: Source, most: int) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
-    file = Definer(source).file(with_personas=True)
+def random_case_with_rfm(random: Random, most: int = 40) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
+    """The same with segments that are about little but ``rfm``."""
+    return _case_with_personas(Seeded(random), most, with_rfm=True)
+
+
+def _case_with_personas(
+    source: Source, most: int, *, with_rfm: bool = False
+) -> tuple[Dict, list[Dict], int | None, list[Dict]]:
+    definer = Definer(source)
+    file = definer.file(with_personas=True)
+    if with_rfm:
+        definer.add_rfm(file)
     streamer = Streamer(source, file)
     events = streamer.stream(most)
     made = Modeller(source, file, streamer.instants).models()

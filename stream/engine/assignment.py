@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from stream.compiled import as_float, as_word, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.evaluation import border_before, load, measure, run, value_step
+from stream.engine.evaluation import load, run, value_step
+from stream.engine.ranks import border_before, measure
 from stream.engine.touched import is_touched, touch
 
 Ints = npt.NDArray[np.int64]

@@ -20,6 +20,9 @@ from stream.language import canonical, tree
 from stream.language.meaning import Evidence
 from stream.language.measures import is_instant
 from stream.language.tree import Aggregate, Function, Type
+from stream.language.types import type_of
+
+Coded = tree.Rank | tree.Rfm
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ _FIELD_OPERATIONS = {
 
 @dataclass
 class ValueCompiler:
-    """The table of values: each aggregate, trait and rank once, with the words or the code it is read from."""
+    """The table of values: each aggregate, trait, rank and rfm once, with the words or the code it is read from."""
 
     definitions: tree.Definitions
     constants: Constants
@@ -67,11 +70,11 @@ class ValueCompiler:
         """The value's place in the table, added where it is new."""
         return self._found[node] if node in self._found else self._add(node, *self._row(node))
 
-    def rank_index(self, node: tree.Rank, compiled: Callable[[tree.Rank], tuple[int, int]]) -> int:
-        """The same for a rank, whose code is ``compiled`` where it is new."""
+    def coded_index(self, node: Coded, compiled: Callable[[Coded], tuple[int, int]]) -> int:
+        """The same for what takes code, which is ``compiled`` where it is new."""
         if node in self._found:
             return self._found[node]
-        return self._add(node, (op.V_RANK, *compiled(node), 0, 0, 0), Type.NUMBER, ())
+        return self._add(node, (op.V_CODE, *compiled(node), 0, 0, 0), type_of(node), ())
 
     def _add(self, node: tree.Expression, row: tuple[int, ...], type_: Type, history: tuple[str, ...]) -> int:
         self._found[node] = len(self.table)
@@ -140,7 +143,7 @@ class ConditionCompiler:
 
     def shown(self, node: Evidence) -> int:
         """The number of a value that people see."""
-        return self.values.rank_index(node, self.value) if isinstance(node, tree.Rank) else self.values.index(node)
+        return self.values.coded_index(node, self.value) if isinstance(node, Coded) else self.values.index(node)
 
     def _emit(self, what: int, a: int = 0, b: int = 0, c: int = 0, *, grows: int = 0) -> None:
         self.code.append((what, a, b, c))
@@ -203,6 +206,15 @@ class ConditionCompiler:
             case tree.Rank(value):
                 self._expression(value, steps=steps)
                 self._emit(op.C_RANK, self.values.rank_tables[value], int(is_instant(value)))
+            case tree.Rfm(recency, frequency, money):
+                for measure in (recency, frequency, money):
+                    self._expression(measure, steps=steps)
+                # The tables of the three lie one behind the other.
+                self._emit(op.C_RFM, self.values.rank_tables[node.measures[0]], grows=-2)
+            case tree.RfmMeasure(rfm):
+                self._expression(rfm.frequency, steps=steps)
+                self._expression(node.value, steps=steps)
+                self._emit(op.C_AMONG, grows=-1)
             case Aggregate() | tree.Trait() | tree.Persona():
                 windowed = isinstance(node, Aggregate) and node.window_ms is not None
                 self._emit(op.C_VALUE, self.values.index(node), int(windowed and steps), grows=1)
@@ -311,6 +323,8 @@ def _windowed(node: tree.Expression) -> bool:
             return node.window_ms is not None
         case tree.Rank(value):
             return _windowed(value) or is_instant(value)
+        case tree.Rfm():
+            return True
         case tree.Arithmetic(_, left, right, _) | tree.Compare(_, left, right) | tree.After(left, right):
             return _windowed(left) or _windowed(right)
         case tree.Before(left, right):

@@ -17,6 +17,7 @@ from stream.compiled import as_float, as_word, fused, inner, pasted
 from stream.contract import LAST_INSTANT
 from stream.engine import opcodes as op
 from stream.engine.churn import crossing, probability
+from stream.engine.ranks import rank, rfm
 from stream.engine.windows import (
     cell_of,
     count_at,
@@ -29,8 +30,6 @@ from stream.engine.windows import (
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
-
-_DAY_MS = 86_400_000.0
 
 
 @fused
@@ -93,59 +92,6 @@ def _persona_name(constants: Floats, number: int, features: int) -> tuple[int, f
             return op.T_TEXT, constants[at + 1]
         at += op.M_NAMING
     return op.T_NULL, 0.0
-
-
-@inner
-def measure(type_: int, value: float, is_instant: bool, border: int) -> tuple[bool, float]:
-    """What a number or an instant counts as beside those of other customers, and whether it is there at all.
-
-    A number counts as it is, an instant by its age in days at a ``border``. What is beyond doubles or instants is not
-    there.
-    """
-    if type_ != op.T_NUMBER or not math.isfinite(value):
-        return False, 0.0
-    if not is_instant:
-        return True, value
-    if not 0.0 <= value <= LAST_INSTANT:
-        return False, 0.0
-    return True, max(0.0, border - value) / _DAY_MS
-
-
-@inner
-def border_before(plan: Ints, now_ms: int) -> int:
-    """The last border at which ages are taken."""
-    width = plan[plan[op.P_PERSONA] + op.PE_WIDTH]
-    return now_ms // width * width
-
-
-@inner
-def _ranked(
-    plan: Ints, constants: Floats, table: int, is_instant: bool, type_: int, value: float, now_ms: int
-) -> tuple[int, float, int]:
-    """The rank of a value: its type (null or a number), the share of customers with less, and until when it stays.
-
-    The table's place ``k`` has the least number that ``k`` steps of the customers are not above, so that whoever is
-    above it is above ``k`` steps, and not above one more.
-    """
-    border = border_before(plan, now_ms)
-    is_there, x = measure(type_, value, is_instant, border)
-    if not is_there or math.isnan(constants[table]):
-        return op.T_NULL, 0.0, op.FOREVER
-    low, high = 0, op.RANK_PLACES  # so many places of the table are surely below x, and at most so many
-    while low < high:
-        middle = (low + high) // 2
-        if constants[table + middle] < x:
-            low = middle + 1
-        else:
-            high = middle
-    until = op.FOREVER
-    if is_instant and low < op.RANK_PLACES:
-        # It stays until the age is above the next place. That instant may be rounded: one border less is safe.
-        width = plan[plan[op.P_PERSONA] + op.PE_WIDTH]
-        reached = value + constants[table + low] * _DAY_MS
-        if reached < LAST_INSTANT + 2.0:
-            until = max(border + width, np.int64(math.floor(reached)) // width * width)
-    return op.T_NUMBER, max(0, low - 1) / op.RANK_STEPS, until
 
 
 @inner
@@ -293,7 +239,7 @@ def run(
             truth = type_ == op.T_BOOLEAN and value == 1.0
             _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, until)
         elif what == op.C_RANK:
-            type_, value, steps = _ranked(plan, constants, a, b != 0, type_, value, now_ms)
+            type_, value, steps = rank(plan, constants, a, b != 0, type_, value, now_ms)
             _push(work, top, type_, value, min(until, steps))
         elif what == op.C_EXISTS:
             _push(work, top, op.T_BOOLEAN, 0.0 if type_ == op.T_NULL else 1.0, until)
@@ -345,6 +291,12 @@ def run(
                 top += 3
                 _push(work, top, left_type, left, left_until)
                 continue
+            elif what == op.C_RFM:
+                top -= 3
+                steps = min(steps, work[top + 2])
+                type_, value, until = rfm(plan, constants, a, work[top], as_float(work[top + 1]), left, value, now_ms)
+                _push(work, top, type_, value, min(steps, until))
+                continue
             else:
                 type_, value = _calculate(what, left_type, left, type_, value)
                 _push(work, top, type_, value, steps)
@@ -359,7 +311,7 @@ def value_of(
 ) -> tuple[int, float]:
     """Any value as people see it, by its number: also one that takes code."""
     at = plan[op.P_VALUES] + v * op.V_COLUMNS
-    if plan[at + op.V_OP] != op.V_RANK:
+    if plan[at + op.V_OP] != op.V_CODE:
         return load(plan, constants, v, row, now_ms)
     type_, value, _ = run(plan, constants, pool, work, row, plan[at + op.V_A], plan[at + op.V_B], now_ms)
     return type_, value
@@ -376,6 +328,8 @@ def _calculate(what: int, left_type: int, left: float, right_type: int, right: f
         x = left - right
     elif what == op.C_MUL:
         x = left * right
+    elif what == op.C_AMONG:
+        return (op.T_NULL, 0.0) if left < 1.0 else (op.T_NUMBER, right)
     elif right == 0.0:
         return op.T_NULL, 0.0
     else:

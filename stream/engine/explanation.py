@@ -19,7 +19,7 @@ from stream.language.tree import Aggregate, Expression, Function, Type
 Value = float | int | str | bool | None
 #: As the engine has it: numbers, durations and instants are doubles.
 Native = float | str | bool | None
-Leaf = Aggregate | tree.Trait | tree.Persona | tree.Rank
+Leaf = Aggregate | tree.Trait | tree.Persona | tree.Rank | tree.Rfm
 
 _CONDITIONS = (
     tree.And
@@ -137,7 +137,7 @@ def _collect(node: Expression, facts: Facts, values: dict[str, Value], durations
     if isinstance(node, tree.Literal) or text in values:
         return
     match node:
-        case Aggregate() | tree.Trait() | tree.Persona() | tree.Rank():
+        case Aggregate() | tree.Trait() | tree.Persona() | tree.Rank() | tree.Rfm():
             values[text] = facts.shown[text]
         case _:
             values[text] = _shown(_value(node, facts), node)
@@ -146,6 +146,9 @@ def _collect(node: Expression, facts: Facts, values: dict[str, Value], durations
     match node:
         case tree.Since(inner) | tree.Rank(inner):
             _collect(inner, facts, values, durations)
+        case tree.Rfm(recency, frequency, money):
+            for measure in (recency, frequency, money):
+                _collect(measure, facts, values, durations)
         case tree.Arithmetic(_, left, right, _):
             _collect(left, facts, values, durations)
             _collect(right, facts, values, durations)
@@ -254,7 +257,7 @@ def _value(node: Expression, facts: Facts) -> Native:
     match node:
         case tree.Literal():
             return _literal(node)
-        case Aggregate() | tree.Trait() | tree.Persona() | tree.Rank():
+        case Aggregate() | tree.Trait() | tree.Persona() | tree.Rank() | tree.Rfm():
             return facts.natives[facts.texts.of(node)]
         case tree.Since(instant):
             since = _value(instant, facts)

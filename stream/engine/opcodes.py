@@ -58,6 +58,8 @@ OTHERS_MOST: Final = 200
 # 0, 1/200, ..., 1, never falling; NaN: there is no model yet, or nobody has a value
 RANK_STEPS: Final = 200
 RANK_PLACES: Final = RANK_STEPS + 1
+RFM_DIGITS: Final = 5  # of an rfm's texts: they have the first codes of a pool, in their order
+RFM_STEPS: Final = RANK_STEPS // RFM_DIGITS
 
 FILTER_COLUMNS: Final = 2  # first and last-plus-one instruction
 CODE_COLUMNS: Final = 4  # what, a, b, c
@@ -131,7 +133,7 @@ V_GAP: Final = 11  # V_A: the count's offset, V_B: first, V_C: last
 V_P_ALIVE: Final = 12
 V_P_BUY: Final = 13  # V_B: index of the horizon (ms) among the constants
 V_PERSONA: Final = 14  # V_A: the persona's number, V_B: how many features there are
-V_RANK: Final = 15  # V_A, V_B: first and last-plus-one instruction; only `value_of` knows it
+V_CODE: Final = 15  # a rank or an rfm; V_A, V_B: first and last-plus-one instruction; only `value_of` knows it
 
 V_OP: Final = 0
 V_A: Final = 1
@@ -168,6 +170,8 @@ C_SKIP_TRUE: Final = 22
 C_DUPLICATE: Final = 23
 C_SWAP: Final = 24
 C_RANK: Final = 25  # a: the first place of the table among the constants, b: 1 where an instant is ranked
+C_RFM: Final = 26  # a: the first place of its three tables; what these are of is on the stack
+C_AMONG: Final = 27  # what is on top, for who has at least one of what is counted below it
 
 # --- Segments: columns of a table ------------------------------------------------------------------------------
 S_STATE: Final = 0  # word: NONE, BARRED, instant << 1 (eligible since) or instant << 1 | 1 (member since)

@@ -28,8 +28,12 @@ from stream.engine.persona_plan import (
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
 from stream.language.meaning import Evidence, definitions_hash, evidence
+from stream.language.words import RFM_SCORES
 
 Ints = npt.NDArray[np.int64]
+
+#: Code that time alone changes, besides that of windows.
+_MOVING = (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN, op.C_RANK, op.C_RFM)
 
 
 class Arrays(NamedTuple):
@@ -114,7 +118,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         offsets[accumulator] = row.add(accumulator.key, accumulator.initial(), text_at=1 if holds_text else -1)
 
     values = ValueCompiler(definitions, constants, offsets, trait_words, persona_word, rank_tables(definitions))
-    conditions = ConditionCompiler(definitions, values, constants, row)
+    conditions = ConditionCompiler(definitions, values, constants, row, pool_texts=_first_texts(definitions))
     segments, evidence_values = _compile_segments(definitions, conditions, segment_words)
     dues = row.derived([0] * ((len(segments) + 1) // 2))
     touch = {a.key: bit for bit, a in enumerate(ordered)}
@@ -152,7 +156,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         (event_ring, order_ring, dues, mask_words),
     )
     waits = sum((s.for_ms > 0) + (s.min_stay_ms > 0) + (s.cooldown_ms > 0) for s in definitions.segments)
-    moving = [row_ for row_ in conditions.code if row_[0] in (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN, op.C_RANK)]
+    moving = [row_ for row_ in conditions.code if row_[0] in _MOVING]
     crossings = sum(row_[0] != op.C_RANK or row_[2] for row_ in moving)
     wanted = Wanted(
         kinds={kind: columns.wanted() for kind, columns in filters.columns.items()},
@@ -180,6 +184,12 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         pool_tests=tuple(conditions.pool_tests),
         personas=None if persona_word is None else persona_plan(definitions, persona_word),
     )
+
+
+def _first_texts(definitions: tree.Definitions) -> list[str]:
+    """The texts whose codes the kernel knows: those of ``rfm``, where some segment asks for one."""
+    has_rfm = any(isinstance(part, tree.Rfm) for segment in definitions.segments for part in evidence(segment))
+    return list(RFM_SCORES) if has_rfm else []
 
 
 def _assemble(
@@ -283,7 +293,7 @@ def _read_by(part: Evidence, values: ValueCompiler) -> tuple[str, ...]:
     match part:
         case tree.Persona():
             return (PART,)
-        case tree.Rank():
+        case tree.Rank() | tree.Rfm():
             return (RANKS,)
         case _:
             return values.infos[values.index(part)].history

@@ -39,8 +39,8 @@ class Membership:
 class Portrait:
     """One customer at ``at_ms``, the later of the customer's clock and the stream clock.
 
-    ``features`` has the value of each aggregate, trait and rank that the definitions name, by its canonical text, as
-    evidence has it. ``next_timer_ms``: when time alone may change something next, None where it never will.
+    ``features`` has the value of each aggregate, trait, rank and rfm that the definitions name, by its canonical text,
+    as evidence has it. ``next_timer_ms``: when time alone may change something next, None where it never will.
     ``offsets``: the last offset seen of each kind's topic, None where there was none.
     """
 

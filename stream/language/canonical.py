@@ -25,6 +25,8 @@ from stream.language.tree import (
     Or,
     Persona,
     Rank,
+    Rfm,
+    RfmMeasure,
     Since,
     TextMatch,
     Trait,
@@ -68,12 +70,16 @@ def _write(expression: Expression) -> tuple[str, int]:
             return "persona", _ATOM
         case Rank(value=value):
             return f"rank({text(value)})", _ATOM
+        case Rfm(frequency=frequency):
+            return _call("rfm", frequency), _ATOM
+        case RfmMeasure(rfm=rfm, name=name):
+            return f"{text(rfm)}.{name}", _ATOM
         case Member(segment=segment):
             return f"member({quoted(segment)})", _ATOM
         case Since(instant=instant):
             return f"since({text(instant)})", _ATOM
         case Aggregate():
-            return _aggregate(expression), _ATOM
+            return _call(expression.function.value, expression), _ATOM
         case Arithmetic(op=op, left=left, right=right):
             level = _SUM if op in "+-" else _PRODUCT
             # Rounding makes addition not associative: what stands on the right keeps its brackets.
@@ -113,7 +119,8 @@ def _literal(literal: Literal) -> str:
     return write_duration(int(value)) if literal.type is Type.DURATION else write_number(value)
 
 
-def _aggregate(aggregate: Aggregate) -> str:
+def _call(function: str, aggregate: Aggregate) -> str:
+    """A function of the aggregate's events."""
     parts = [aggregate.kind.word]
     if aggregate.field is not None:
         parts[0] += f".{aggregate.field}"
@@ -123,4 +130,4 @@ def _aggregate(aggregate: Aggregate) -> str:
         parts.append(write_duration(aggregate.window_ms))
     if aggregate.horizon_ms is not None:
         parts.append(write_duration(aggregate.horizon_ms))
-    return f"{aggregate.function.value}({', '.join(parts)})"
+    return f"{function}({', '.join(parts)})"

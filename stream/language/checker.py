@@ -15,7 +15,7 @@ from stream.language.scope import Feature, Report, Scope
 from stream.language.segments import SegmentsCheck
 from stream.language.source import Mapping, Node, Scalar, read
 from stream.language.suggest import did_you_mean
-from stream.language.tree import Churn, ChurnModel, Definitions, Segment
+from stream.language.tree import Churn, ChurnModel, Definitions, RfmMeasure, Segment
 from stream.language.values import Entries, Values
 from stream.language.words import FIELD_NAME, KEYWORDS
 from stream.language.yaml_mistakes import YamlError
@@ -157,6 +157,8 @@ class _Check:
         count = len(ranked(segments))
         if count > _MAX_RANKED:
             message = f"at most {_MAX_RANKED} expressions may be ranked, and the segments rank by {count}"
+            if any(isinstance(one, RfmMeasure) for one in ranked(segments)):
+                message += ", three in each `rfm`"
             self._report.error(entries["segments"][0].at, message)
 
     def _version(self, key: Scalar, node: Node) -> None:

@@ -142,6 +142,8 @@ def _inner(node: Expression) -> tuple[Expression, ...]:
             return left, right
         case tree.Arithmetic(_, left, right, _):
             return left, right
+        case tree.Rfm(recency, frequency, money):
+            return recency, frequency, money
         case tree.Aggregate(where=where):
             return () if where is None else (where,)
         case _:

@@ -20,10 +20,25 @@ from stream.language.scope import Scope
 from stream.language.source import Scalar
 from stream.language.suggest import did_you_mean
 from stream.language.syntax import Node, Quantity, Text, Truth
-from stream.language.tree import Aggregate, And, Compare, Exists, Expression, Function, Literal, Or, Persona, Type
+from stream.language.tree import (
+    Aggregate,
+    And,
+    Compare,
+    Exists,
+    Expression,
+    Function,
+    Literal,
+    Or,
+    Persona,
+    Rfm,
+    TextMatch,
+    Type,
+)
 from stream.language.types import NAMES, ORDER, type_of
+from stream.language.words import RFM_SCORES
 
 _DISTINCT_LIMIT = 32
+_RFM_FORM = 'three digits from 1 to 5, such as `"545"`'
 #: Deeper nesting helps nobody, and everything after us walks the tree by recursion.
 MAX_DEPTH = 100
 #: Features within features could double an expression with each line.
@@ -101,6 +116,9 @@ class ExpressionState:
                 self.error(at, complaint)
                 return None
             return Literal(self.scope.personas.text(value), Type.TEXT)
+        if isinstance(subject, Rfm) and isinstance(value, str) and value not in RFM_SCORES:
+            self.error(at, f"`rfm` is never `{value}`: it is {_RFM_FORM}")
+            return None
         if not isinstance(subject, Aggregate):
             return other
         if subject.function is Function.DISTINCT and isinstance(value, float) and value > _DISTINCT_LIMIT:
@@ -161,6 +179,8 @@ class ExpressionState:
 
 def _reason(condition: Expression) -> str:
     """``: `count(click)` is never below 0``, where that much can be said."""
+    if isinstance(condition, TextMatch):
+        return f": `rfm` is {_RFM_FORM}" if isinstance(condition.value, Rfm) else ""
     if isinstance(condition, Exists):
         return f": `{text(condition.value)}` is never null"
     if not isinstance(condition, Compare):

@@ -9,6 +9,7 @@ from stream.language.expression_state import ExpressionState
 from stream.language.measures import Measure
 from stream.language.moving import both_move, is_moving, presence
 from stream.language.ranges import verdict
+from stream.language.rfm import RfmCheck
 from stream.language.suggest import did_you_mean
 from stream.language.syntax import (
     Arithmetic,
@@ -55,7 +56,7 @@ from stream.language.types import (
     comparison_mismatch,
     type_of,
 )
-from stream.language.words import FUNCTIONS, PERSONA, RANK
+from stream.language.words import FUNCTIONS, PERSONA, RANK, RFM
 
 _NO_PERSONAS = "`persona` needs `personas:` at the top of the file: by what customers are clustered, and into how many"
 _COMPARE = "compare it, as in {bound}"
@@ -195,6 +196,8 @@ class ExpressionCheck:
     def _call(self, node: Call, depth: int) -> Expression | None:
         if node.name in AGGREGATES or node.name == "never":
             return AggregateCheck(self._state).aggregate(node, depth)
+        if node.name == RFM:
+            return RfmCheck(self._state).rfm(node, depth)
         if node.name not in FUNCTIONS:
             self._state.error(node.at, self._unknown_function(node.name))
             return None
@@ -330,7 +333,9 @@ class ExpressionCheck:
         if kind not in (Type.TEXT, Type.TRAIT):
             self._state.error(node.left.at, f"`{node.op}` looks into text, and this is {NAMES[kind]}")
             return None
-        return TextMatch(node.op, value, node.right.value)
+        match = TextMatch(node.op, value, node.right.value)
+        self._state.warn_verdict(node.at, match, verdict(match))
+        return match
 
     def _instant_order(self, node: Relation, depth: int) -> Expression | None:
         advice = "`after` and `before` compare instants, such as `last(click)`"

@@ -23,13 +23,14 @@ from stream.language.tree import (
     Persona,
     Personas,
     Rank,
+    Rfm,
     Segment,
     Since,
     TextMatch,
     Trait,
 )
 
-Evidence = Aggregate | Trait | Persona | Rank
+Evidence = Aggregate | Trait | Persona | Rank | Rfm
 
 
 def meaning(definitions: Definitions) -> str:
@@ -65,7 +66,7 @@ def definitions_hash(definitions: Definitions) -> str:
 def evidence(segment: Segment) -> tuple[Evidence, ...]:
     """The aggregates, traits, ranks and persona that ``enter`` and then ``exit`` name, once each, as they first appear.
 
-    What is ranked comes behind its rank.
+    What is ranked comes behind its rank or ``rfm``.
     """
     found: dict[Evidence, None] = {}
     for condition in (segment.enter, segment.exit):
@@ -74,9 +75,18 @@ def evidence(segment: Segment) -> tuple[Evidence, ...]:
 
 
 def ranked(segments: Iterable[Segment]) -> tuple[Expression, ...]:
-    """All that some segment ranks by, each once, by first appearance."""
-    found = (part for segment in segments for part in evidence(segment) if isinstance(part, Rank))
-    return tuple(dict.fromkeys(part.value for part in found))
+    """All that some segment ranks by, each once, by first appearance.
+
+    An ``rfm`` ranks by three, one behind the other.
+    """
+    found: list[Expression] = []
+    for segment in segments:
+        for part in evidence(segment):
+            if isinstance(part, Rank):
+                found.append(part.value)
+            elif isinstance(part, Rfm):
+                found.extend(part.measures)
+    return tuple(dict.fromkeys(found))
 
 
 def _personas(personas: Personas) -> dict[str, object]:
@@ -111,6 +121,8 @@ def _leaves(expression: Expression) -> Iterator[Evidence]:
         case Rank(value=inner):
             yield expression
             yield from _leaves(inner)
+        case Rfm(recency=recency, frequency=frequency, money=money):
+            yield from (expression, recency, frequency, money)
         case Arithmetic(left=left, right=right) | Compare(left=left, right=right):
             yield from _leaves(left)
             yield from _leaves(right)

@@ -11,9 +11,9 @@ from stream.contract import KINDS
 from stream.language.expression_state import ExpressionState
 from stream.language.moving import is_moving
 from stream.language.syntax import Call, Name, Node, nodes
-from stream.language.tree import Aggregate, Arithmetic, Expression, Member, Persona, Rank, Trait, Type
+from stream.language.tree import Aggregate, Arithmetic, Expression, Member, Persona, Rank, Rfm, Trait, Type
 from stream.language.types import NAMES, type_of
-from stream.language.words import PERSONA, RANK
+from stream.language.words import PERSONA, RANK, RFM
 
 _MOVING = {
     "since": "use the instant itself, such as `last(purchase)`, which counts by its age in days",
@@ -23,17 +23,19 @@ _MOVING = {
 _TRAIT = "a trait is nothing that events add up to: use aggregates, such as `count(click, 30d)`"
 _MEMBER = "a membership is no number: use the aggregates that it asks about"
 _NO_PERSONAS = (
-    "`rank` needs `personas:` at the top of the file: customers are ranked among those who are active, as the models "
+    "`{}` needs `personas:` at the top of the file: customers are ranked among those who are active, as the models "
     "of personas know them"
 )
 _NOT_WITHIN = {
     "feature": {
         Persona: "`persona` follows from these features, so it cannot be in one of them",
         Rank: "`rank` follows from a model of these features, so it cannot be in one of them",
+        Rfm: "`rfm` follows from a model of these features, so it cannot be in one of them",
     },
     RANK: {
         Persona: "`persona` has no order: it cannot be ranked",
         Rank: "a rank cannot be ranked once more: it goes from 0 to 1 for everybody",
+        Rfm: "`rfm` is text that ranks customers already: it cannot be ranked",
     },
 }
 _WHAT = {"feature": "a feature of personas", RANK: "what is ranked"}
@@ -49,8 +51,7 @@ class Measure:
 
     def may_rank(self, rank: Call, ranked: Node) -> bool:
         """Whether there can be ranks at all, and one of a kind of thing."""
-        if self._state.scope.personas is None:
-            self._state.error(rank.at, _NO_PERSONAS)
+        if not may_know_all(self._state, rank):
             return False
         if isinstance(ranked, Name) and ranked.name in KINDS:
             message = f"`rank` takes a number or an instant, such as `count({ranked.name}, 90d)`"
@@ -88,6 +89,8 @@ class Measure:
                 return _MEMBER
             case Call(name=name) if name == RANK:
                 return _NOT_WITHIN[self._role][Rank]
+            case Call(name=name) if name == RFM:
+                return _NOT_WITHIN[self._role][Rfm]
             case Name(name=name) if name == PERSONA:
                 return _NOT_WITHIN[self._role][Persona]
             case Name(name=name) if name in self._state.scope.features:
@@ -110,6 +113,14 @@ class Measure:
                 if isinstance(leaf, kind):
                     return f"`{name}` cannot be used here: {reason}"
         return None
+
+
+def may_know_all(state: ExpressionState, call: Call) -> bool:
+    """Whether there are models, from which a function knows of all customers; it is reported where there are none."""
+    if state.scope.personas is None:
+        state.error(call.at, _NO_PERSONAS.format(call.name))
+        return False
+    return True
 
 
 def is_instant(measure: Expression) -> bool:

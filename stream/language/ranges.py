@@ -26,11 +26,13 @@ from stream.language.tree import (
     Not,
     Or,
     Rank,
+    Rfm,
     Since,
     TextMatch,
     Type,
 )
 from stream.language.types import MIRRORED, ORDER, type_of
+from stream.language.words import RFM_SCORES
 
 Range = tuple[float, float]
 Term = tuple[Expression, bool]  # a condition, and whether it is asked to hold or to fail
@@ -40,6 +42,7 @@ _NOT_NEGATIVE: Range = (0.0, math.inf)
 _NUMERIC = (Type.NUMBER, Type.DURATION, Type.INSTANT)
 _NEVER_NULL = (Function.COUNT, Function.SUM, Function.DISTINCT)
 _WHOLE = (Function.COUNT, Function.DISTINCT)
+_MATCHES = {"contains": str.__contains__, "starts_with": str.startswith, "ends_with": str.endswith}
 _COMPLEMENT = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
 
@@ -72,6 +75,8 @@ def verdict(condition: Expression, kind: Kind | None = None) -> bool | None:
             return None if is_nullable(value, kind) else True
         case After(left=left, right=right) | Before(left=left, right=right):
             return False if left == right else None
+        case TextMatch(op=op, value=Rfm(), text=text):
+            return None if any(_MATCHES[op](score, text) for score in RFM_SCORES) else False
         case _:
             return None
 

@@ -89,6 +89,42 @@ class Rank:
 
 
 @dataclass(frozen=True, slots=True)
+class Rfm:
+    """Three digits (text) of a buyer within the window: the quintiles, among such buyers, of what these are."""
+
+    recency: Aggregate
+    frequency: Aggregate
+    money: Aggregate
+
+    @classmethod
+    def of(cls, where: Expression | None, window_ms: int) -> Rfm:
+        """The one of the purchases that satisfy ``where``."""
+        return cls(
+            Aggregate(Function.LAST, Kind.PURCHASE, None, where, None, None, Type.INSTANT),
+            Aggregate(Function.COUNT, Kind.PURCHASE, None, where, window_ms, None, Type.NUMBER),
+            Aggregate(Function.SUM, Kind.PURCHASE, "total", where, window_ms, None, Type.NUMBER),
+        )
+
+    @property
+    def measures(self) -> tuple[RfmMeasure, RfmMeasure, RfmMeasure]:
+        """What customers are ranked by, in the order of the digits."""
+        return RfmMeasure(self, "recency"), RfmMeasure(self, "frequency"), RfmMeasure(self, "money")
+
+
+@dataclass(frozen=True, slots=True)
+class RfmMeasure:
+    """One of the three of an ``rfm`` as a number or instant, null for who is no buyer; it cannot be written."""
+
+    rfm: Rfm
+    name: str
+
+    @property
+    def value(self) -> Aggregate:
+        found: Aggregate = getattr(self.rfm, self.name)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Since:
     """``now - instant``; stands only directly on one side of an order comparison."""
 
@@ -188,6 +224,8 @@ Expression = (
     | Trait
     | Persona
     | Rank
+    | Rfm
+    | RfmMeasure
     | Since
     | Arithmetic
     | Compare

@@ -18,6 +18,8 @@ from stream.language.tree import (
     Literal,
     Persona,
     Rank,
+    Rfm,
+    RfmMeasure,
     Since,
     Trait,
     Type,
@@ -77,10 +79,12 @@ def type_of(expression: Expression) -> Type:
             return kind
         case Trait():
             return Type.TRAIT
-        case Persona():
+        case Persona() | Rfm():
             return Type.TEXT
         case Rank():
             return Type.NUMBER
+        case RfmMeasure():
+            return expression.value.type
         case Since():
             return Type.DURATION
         case _:
@@ -133,7 +137,7 @@ def comparison_mismatch(op: str, left: Expression, right: Expression) -> Mismatc
             f"an instant is compared with a duration: did you mean `since({text(instant)})`?",
         )
     place, operand = _sides(left, right)[not isinstance(left, Literal)]
-    unquoted = _unquoted(operand) if both == {_NUMBER, _TEXT} else ""
+    unquoted = _unquoted(operand) or _quoted(left, right) if both == {_NUMBER, _TEXT} else ""
     return Mismatch(place, f"{NAMES[types[0]]} is compared with {NAMES[types[1]]}{unquoted}")
 
 
@@ -159,4 +163,12 @@ def _unquoted(expression: Expression) -> str:
         value = expression.value.strip()
         if read_number(value[:50]) is not None:
             return f": write `{value}` without quotes"
+    return ""
+
+
+def _quoted(left: Expression, right: Expression) -> str:
+    """Three digits look like a number."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Rfm) and isinstance(other, Literal) and isinstance(other.value, float):
+            return f': write `"{write_number(other.value)}"`'
     return ""

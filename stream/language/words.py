@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from stream.contract import KINDS
@@ -31,12 +32,17 @@ FUNCTIONS = {
     "trait": 'trait("name")',
     "member": 'member("segment")',
     "rank": "rank(EXPRESSION)",
+    "rfm": "rfm(purchase [where CONDITION], WINDOW)",
 }
 
 #: The customer's cluster: a word that stands alone.
 PERSONA = "persona"
 #: The share of active customers who have less: a function that needs a model, as ``persona`` does.
 RANK = "rank"
+#: The quintiles of a buyer's recency, frequency and money: a function that needs a model, too.
+RFM = "rfm"
+#: All that it may be.
+RFM_SCORES = tuple(map("".join, itertools.product("12345", repeat=3)))
 
 #: What no segment and no feature may be called.
 RESERVED = KEYWORDS | FUNCTIONS.keys() | KINDS.keys() | {PERSONA}

@@ -23,6 +23,8 @@ segments:
     enter: count(click) >= 1
   named:
     enter: persona == "p1"
+  scored:
+    enter: rfm(purchase, 3d) exists
 personas:
   features:
     orders: count(purchase, 3d)
@@ -95,6 +97,24 @@ def test_a_replay_takes_each_model_when_it_takes_effect(folder: Path, tmp_path: 
     without = run("replay", folder / "segments.yaml", folder / "events.jsonl", "--output", tmp_path / "without.jsonl")
     assert without.exit_code == 0
     assert "persona_" not in (tmp_path / "without.jsonl").read_text()
+
+
+def test_models_know_the_fifths_of_buyers(folder: Path, tmp_path: Path) -> None:
+    model = decode((folder / "models.jsonl").read_bytes().splitlines()[-1])
+    names = [f"rfm(purchase, 3d).{name}" for name in ("recency", "frequency", "money")]
+    assert list(model.quantiles) == names
+    assert all(model.quantiles[name] for name in names)
+    assert model.quantiles[names[1]][0] >= 1  # who has bought nothing is not among them
+    replayed = run(
+        "replay", folder / "segments.yaml", folder / "events.jsonl", "--personas", folder / "models.jsonl",
+        "--output", tmp_path / "changes.jsonl",
+    )  # fmt: skip
+    assert replayed.exit_code == 0, replayed.output
+    changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_bytes().splitlines()]
+    scores = [one["values"]["rfm(purchase, 3d)"] for one in changes if one["segment"] == "scored"]
+    assert None in scores
+    # Whoever comes in has just bought, and mostly once.
+    assert len({score[2] for score in scores if score}) > 3
 
 
 def test_what_is_no_model_is_refused_with_its_line(folder: Path, tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ CONDITIONS = {
     "rank(count(click, 7d) / (count(click) + 1)) * 2 < 1": (
         "the rank by the number of clicks within 7 days divided by (the number of clicks plus 1) times 2 is less than 1"
     ),
+    "rfm(purchase, 365d) == '555'": "the RFM score of orders within 365 days is “555”",
+    "rfm(purchase where coupon exists, 30d) in ['555', '554']": (
+        "the RFM score of orders with a coupon within 30 days is “555” or “554”"
+    ),
+    "rfm(purchase, 365d) starts_with '1'": "the RFM score of orders within 365 days begins with “1”",
     'member("earlier")': "is a member of “earlier”",
     # Calculations
     "(count(click) + count(email)) * 2 / count(purchase) > 5": "((the number of clicks plus the number of e-mail "
@@ -199,6 +204,10 @@ VALUES: dict[str, list[tuple[object, str]]] = {
     "rank(sum(purchase.total, 90d)) > 0.9": [
         (0.925, "rank 92.5 % by the money spent within 90 days"),
         (None, "no rank by the money spent within 90 days"),
+    ],
+    "rfm(purchase, 365d) exists": [
+        ("545", "RFM score of orders within 365 days: “545”"),
+        (None, "no RFM score of orders within 365 days"),
     ],
     "persona == 'p2'": [("p2", "persona “p2”"), (None, "no persona")],
 }

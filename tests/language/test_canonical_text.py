@@ -30,11 +30,13 @@ from stream.language.tree import (
     Not,
     Or,
     Persona,
+    Rfm,
     Since,
     TextMatch,
     Trait,
     Type,
 )
+from stream.language.words import RFM_SCORES
 from tests.effort import examples
 
 FIELDS = {"click": {"paid": "boolean", "score": "number"}}
@@ -245,6 +247,12 @@ _duration_values = _brief(
 _categories = _aggregates(Function.FIRST, "category", Type.TEXT)
 _text_values = st.one_of(_categories, st.just(Persona()))
 _persona_literals = st.builds(Literal, st.sampled_from(["p1", "p20", "regulars"]), st.just(Type.TEXT))
+_rfms = st.builds(
+    Rfm.of,
+    st.none() | st.builds(Compare, _comparison, st.just(Field("total", Type.NUMBER)), _numbers),
+    _spans,
+)
+_scores = st.sampled_from(RFM_SCORES).map(lambda score: Literal(score, Type.TEXT))
 _chances = st.one_of(
     _aggregates(Function.P_ALIVE, None, Type.NUMBER), _aggregates(Function.P_BUY, None, Type.NUMBER, horizon=True)
 )
@@ -256,6 +264,8 @@ _simple_conditions = _brief(
         st.builds(Compare, _comparison, _instants, _instants),
         st.builds(Compare, st.sampled_from(["==", "!="]), _categories, _text_literals),
         st.builds(Compare, st.sampled_from(["==", "!="]), st.just(Persona()), _persona_literals),
+        st.builds(Compare, st.sampled_from(["==", "!="]), _rfms, _scores),
+        st.builds(In, _rfms, st.lists(_scores, max_size=3).map(tuple), st.booleans()),
         st.builds(Compare, _order, st.builds(Since, _instants), _duration_values),
         st.builds(Compare, _order, _duration_values, st.builds(Since, _instants)),
         st.builds(Compare, _order, _chances, _number_values),

@@ -81,6 +81,7 @@ def test_a_file_with_personas_works_while_there_is_no_model(
         "  buyer: {enter: 'count(purchase, 30d) >= 1'}\n"
         "  named: {enter: 'persona == \"p1\"'}\n"
         "  top: {enter: 'rank(sum(purchase.total, 30d)) >= 0.9'}\n"
+        "  best: {enter: 'rfm(purchase, 30d) in [\"555\"] or rfm(purchase, 30d) exists'}\n"
         "  nobody_yet: {enter: 'count(click) >= 3 and not persona exists'}\n"
         "personas:\n"
         "  features: {orders: 'count(purchase, 30d)', seen: last(click)}\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stream.dashboard.words.amounts import duration, listed, literal, percent, quoted
 from stream.dashboard.words.events import events
-from stream.dashboard.words.features import CALCULATED, measure, noun
+from stream.dashboard.words.features import CALCULATED, measure, noun, score
 from stream.language.tree import (
     After,
     Aggregate,
@@ -25,6 +25,7 @@ from stream.language.tree import (
     Or,
     Persona,
     Rank,
+    Rfm,
     Since,
     TextMatch,
     Trait,
@@ -112,6 +113,8 @@ def the(value: Expression) -> str:
             return "the persona"
         case Rank(value=ranked):
             return f"the rank by {measure(ranked)}"
+        case Rfm():
+            return f"the {score(value)}"
         case Since(instant=instant):
             return f"the time since {the(instant)}"
         case Arithmetic(op="-", left=left, right=right) if type_of(left) is type_of(right) is Type.INSTANT:

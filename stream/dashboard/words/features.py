@@ -1,4 +1,4 @@
-"""The value of an aggregate, a trait, a rank or the persona in words: "3 orders, the last 12 days ago"."""
+"""The value of an aggregate, a trait, a rank, an rfm or the persona in words: "3 orders, the last 12 days ago"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stream.dashboard.words.amounts import about, ago, counted, duration, likeli
 from stream.dashboard.words.events import events, field
 from stream.instants import parse_instant
 from stream.language.meaning import Evidence
-from stream.language.tree import Aggregate, Arithmetic, Expression, Function, Literal, Persona, Rank, Trait, Type
+from stream.language.tree import Aggregate, Arithmetic, Expression, Function, Literal, Persona, Rank, Rfm, Trait, Type
 
 Value = float | int | str | bool | None
 #: `distinct` counts no further.
@@ -61,8 +61,16 @@ def phrase(one: Evidence, value: Value, when: When) -> str:
         case Rank(value=ranked):
             by = measure(ranked)
             return f"no rank by {by}" if value is None else f"rank {percent(_number(value))} by {by}"
+        case Rfm():
+            return f"no {score(one)}" if value is None else f"{score(one)}: {literal(value)}"
         case Aggregate():
             return _aggregate(one, value, when)
+
+
+def score(rfm: Rfm) -> str:
+    """What an ``rfm`` is called, without an article: ``RFM score of orders within 365 days``."""
+    sort = events(rfm.frequency.kind, rfm.frequency.where)
+    return f"RFM score of {sort.many}{sort.which}{_within(rfm.frequency)}"
 
 
 def measure(value: Expression) -> str:
