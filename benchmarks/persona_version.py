@@ -36,7 +36,7 @@ from stream.live.record_batches import unpack_stored
 from stream.live.status import Counters
 from stream.preparation import prepare
 from stream.worker.interfaces import Span, StoredRecord, World
-from stream.worker.models import Models, Version
+from stream.worker.models import Models
 from stream.worker.owner import Owner
 from stream.worker.partitioning import partitions_of
 from stream.worker.received import Received
@@ -105,7 +105,7 @@ def _fill(owner: Owner, customers: Sequence[str], random: np.random.Generator) -
             owner.partition.apply(events)
 
 
-def _models(owner: Owner, share: float) -> tuple[Version, Version]:
+def _models(owner: Owner, share: float) -> tuple[Centres, Centres]:
     """Two versions, such that about this share of the customers is in another persona by the second one."""
     plan = owner.plan.personas
     assert plan is not None
@@ -117,10 +117,17 @@ def _models(owner: Owner, share: float) -> tuple[Version, Version]:
     scales = tuple(np.maximum(places.std(axis=0), 0.3).tolist())
     quantiles = np.quantile(spend, np.linspace(0.05, 0.95, 7))
 
-    def centres(version: int, moved: float) -> Centres:
+    def centres(version: int, moved: float, effective_ms: int) -> Centres:
         points = np.tile(places.mean(axis=0), (7, 1))
         points[:, at] = quantiles + moved
-        return Centres(version, plan.features, tuple(range(1, 8)), scales, tuple(map(tuple, points.tolist())))
+        return Centres(
+            version,
+            plan.features,
+            tuple(range(1, 8)),
+            scales,
+            tuple(map(tuple, points.tolist())),
+            effective_ms=effective_ms,
+        )
 
     def switched(moved: float) -> float:
         """The share that is in another persona, the margin of a tenth included."""
@@ -134,7 +141,7 @@ def _models(owner: Owner, share: float) -> tuple[Version, Version]:
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if switched(middle) < share else (low, middle)
-    return Version(centres(1, 0.0), _START_MS + 1), Version(centres(2, high), _START_MS + _DAY_MS)
+    return centres(1, 0.0, _START_MS + 1), centres(2, high, _START_MS + _DAY_MS)
 
 
 class _Partition:
@@ -203,7 +210,7 @@ async def _measure(plan: Plan, address: str, count: int, share: float) -> Iterat
         found.append(_Partition(owner, customers))
     first, second = _models(found[0].owner, share)
     for one in found:
-        for _ in one.owner.partition.apply_model(first.centres, first.effective_ms):
+        for _ in one.owner.partition.apply_model(first):
             pass  # everybody's first persona: not what is measured
     models.add(first)
     stop = asyncio.Event()

@@ -664,16 +664,22 @@ class Model:
     personas: list[tuple[int, list[float]]]
     quantiles: dict[str, list[float]] = field(default_factory=dict)
 
-    def rank(self, text: str, x: float | None) -> float | None:
-        """The largest of these shares of which all are below x; null where nothing or nobody has a value."""
+    def rank(self, text: str, x: float | None, *, of_instants: bool) -> float | None:
+        """The largest of these shares of which all are below x; null where nothing or nobody has a value.
+
+        Quantiles of instants are how many days before the model they are, to the millisecond.
+        """
         quantiles = self.quantiles.get(text)
         if x is None or not quantiles:
             return None
+        if of_instants:
+            x = self.effective_ms - x
+            quantiles = [math.floor(days * DAY + 0.5) for days in quantiles]
         return max([place for place, most in enumerate(quantiles) if most < x], default=0) / 200
 
-    def quintile(self, text: str, x: float | None) -> int | None:
+    def quintile(self, text: str, x: float | None, *, of_instants: bool) -> int | None:
         """In which fifth of all customers x lies, 1 to 5; null where nothing or nobody has a value."""
-        share = self.rank(text, x)
+        share = self.rank(text, x, of_instants=of_instants)
         return None if share is None else 1 + min(4, math.floor(5 * share))
 
     def distance(self, number: int, vector: list[float]) -> float:
@@ -714,12 +720,6 @@ class Definitions:
             for feature in (self.personas.features if self.personas else ())
             for node in walk(feature)
             if isinstance(node, Aggregate)
-        ]
-        self.ranks_of_instants = [
-            node
-            for segment in self.segments
-            for node in segment.named
-            if isinstance(node, Rfm) or (isinstance(node, Rank) and is_instant(node.operand))
         ]
         self.named = {node for segment in self.segments for node in segment.named} | set(self.clustered)
 
@@ -973,7 +973,7 @@ class View:
             case Rank(operand):
                 if self.definitions.personas is None or self.model is None:
                     return None
-                return self.model.rank(evidence_text(operand), self.measure(operand, self.definitions.personas))
+                return self.model.rank(evidence_text(operand), self.sayable(operand), of_instants=is_instant(operand))
             case Rfm():
                 return self.rfm(node)
             case Member(segment):
@@ -989,8 +989,8 @@ class View:
             return None
         digits = []
         for part, name in zip(node.parts, ("recency", "frequency", "money"), strict=True):
-            measure = self.measure(part, self.definitions.personas)
-            digits.append(self.model.quintile(f"{evidence_text(node)}.{name}", measure))
+            text, of_instants = f"{evidence_text(node)}.{name}", is_instant(part)
+            digits.append(self.model.quintile(text, self.sayable(part), of_instants=of_instants))
         age, frequency, money = digits
         if age is None or frequency is None or money is None:
             return None
@@ -1103,10 +1103,15 @@ class View:
         measures = [self.measure(node, personas) for node in personas.features]
         return [0.0 if x is None else math.copysign(math.log1p(abs(x)), x) for x in measures]
 
-    def measure(self, node: Node, personas: Personas) -> float | None:
-        """What a feature of personas, or what is ranked, counts as: of an instant its age in days."""
+    def sayable(self, node: Node) -> float | None:
+        """A number or an instant, where it is there."""
         x = self.shown(node)
-        if not isinstance(x, float):
+        return x if isinstance(x, float) else None
+
+    def measure(self, node: Node, personas: Personas) -> float | None:
+        """What a feature of personas counts as: of an instant its age in days."""
+        x = self.sayable(node)
+        if x is None:
             return None
         border = self.now // personas.width * personas.width
         return max(0.0, border - x) / 86_400_000.0 if is_instant(node) else x
@@ -1278,10 +1283,6 @@ class Reference:
         fixed += self._instants_of_personas(view)
         due = min((at for at in fixed if after < at <= to), default=None)
         before = to if due is None else due - 1
-        for node in self.definitions.ranks_of_instants:
-            outgrown = self._outgrown(view, node, before)
-            if outgrown is not None:
-                due, before = outgrown, outgrown - 1
         for segment in self.definitions.segments:
             for comparison in segment.moving:
                 crossing = self._crossing(view, comparison, before)
@@ -1302,26 +1303,6 @@ class Reference:
         if any(is_instant(node) for node in personas.features):
             instants.append((view.now // personas.width + 1) * personas.width)
         return instants
-
-    def _outgrown(self, view: View, node: Rank | Rfm, to: int) -> int | None:
-        """The first border in (view.now, to] at which an age has another rank: ages grow there, and only so."""
-        assert self.definitions.personas is not None, "there are no ranks without"
-        width = self.definitions.personas.width
-
-        def is_same(border: int) -> bool:
-            later = View(view.customer, border * width, self.definitions, self.model)
-            return later.value(node) == view.value(node)
-
-        same, other = view.now // width, to // width
-        if same >= other or is_same(other):
-            return None
-        while other - same > 1:
-            middle = (same + other) // 2
-            if is_same(middle):
-                same = middle
-            else:
-                other = middle
-        return other * width
 
     @staticmethod
     def _crossing(view: View, comparison: Comparison, to: int) -> int | None:

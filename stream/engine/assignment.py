@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stream.compiled import as_float, as_word, inner, pasted
 from stream.engine import opcodes as op
 from stream.engine.evaluation import load, run, value_step
-from stream.engine.ranks import border_before, measure
+from stream.engine.ranks import border_before, days_ago, measure
 from stream.engine.touched import is_touched, touch
 
 Ints = npt.NDArray[np.int64]
@@ -126,13 +126,12 @@ def _measured(
 
 @inner
 def ranked(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, number: int, now_ms: int) -> float:
-    """What the expression that is ranked under this ``number`` counts as; NaN where it is null."""
+    """The number that is ranked under this ``number``, or how many days ago the instant is; NaN where it is null."""
     p = plan[op.P_PERSONA]
     at = p + op.PE_HEADER + plan[p + op.PE_FEATURES] * op.FEATURE_COLUMNS + plan[p + op.PE_STEPS]
     at += number * op.FEATURE_COLUMNS
     type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
-    is_there, x = measure(type_, value, plan[at + 2] != 0, border_before(plan, now_ms))
-    return x if is_there else math.nan
+    return days_ago(type_, value, plan[at + 2] != 0, now_ms)
 
 
 @pasted

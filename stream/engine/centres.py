@@ -15,14 +15,17 @@ from stream.errors import ModelError
 
 Floats = npt.NDArray[np.float64]
 
+_DAY_MS = 86_400_000
+
 
 @dataclass(frozen=True)
 class Centres:
-    """One version: of ``k`` personas over ``F`` features.
+    """One version, which holds from ``effective_ms`` on: of ``k`` personas over ``F`` features.
 
     ``features`` are canonical texts in the file's order, ``numbers`` (k,) the personas' (p3 has 3), ``scales`` (F,) are
     above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales. ``quantiles`` are those of
-    all customers, of what the definitions rank by, by canonical text: `op.RANK_PLACES` numbers, or none at all where
+    all customers, of what the definitions rank by, by canonical text: `op.RANK_PLACES` numbers (of instants how many
+    days before ``effective_ms`` they are), or none at all where
     nobody has a value. What is missing is not known to the model: such ranks are null.
     """
 
@@ -32,6 +35,7 @@ class Centres:
     scales: tuple[float, ...]
     points: tuple[tuple[float, ...], ...]
     quantiles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    effective_ms: int = 0
 
 
 def check_fits(centres: Centres, plan: PersonaPlan | None) -> None:
@@ -102,6 +106,9 @@ def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: 
     constants[op.K_HEADER + op.M_COUNT] = len(codes)
     constants[op.K_HEADER + op.M_OTHERS] = 0
     pool.hold(codes)
-    for number, ranked in enumerate(plan.ranked):
+    for number, (ranked, is_instant) in enumerate(zip(plan.ranked, plan.ranked_are_instants, strict=True)):
         at = rank_table(features, number)
-        constants[at : at + op.RANK_PLACES] = centres.quantiles.get(ranked, ()) or np.nan
+        quantiles = np.array(centres.quantiles.get(ranked, ()) or np.nan)
+        if is_instant:  # turned round, in milliseconds: they are compared with whole ones
+            quantiles = np.floor(quantiles * _DAY_MS + 0.5) - centres.effective_ms
+        constants[at : at + op.RANK_PLACES] = quantiles

@@ -317,12 +317,12 @@ _NEVER_NEGATIVE = (Kind.PURCHASE, "total")
 
 
 def _windowed(node: tree.Expression) -> bool:
-    """Whether some part of the value is over a window, or takes steps as an age does."""
+    """Whether some part of the value is over a window."""
     match node:
         case Aggregate():
             return node.window_ms is not None
         case tree.Rank(value):
-            return _windowed(value) or is_instant(value)
+            return _windowed(value)
         case tree.Rfm():
             return True
         case tree.Arithmetic(_, left, right, _) | tree.Compare(_, left, right) | tree.After(left, right):

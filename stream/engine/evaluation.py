@@ -239,8 +239,8 @@ def run(
             truth = type_ == op.T_BOOLEAN and value == 1.0
             _push(work, top, op.T_BOOLEAN, 1.0 if truth else 0.0, until)
         elif what == op.C_RANK:
-            type_, value, steps = rank(plan, constants, a, b != 0, type_, value, now_ms)
-            _push(work, top, type_, value, min(until, steps))
+            type_, value = rank(constants, a, b != 0, type_, value)
+            _push(work, top, type_, value, until)
         elif what == op.C_EXISTS:
             _push(work, top, op.T_BOOLEAN, 0.0 if type_ == op.T_NULL else 1.0, until)
         elif what == op.C_TEXT_TEST:
@@ -294,8 +294,8 @@ def run(
             elif what == op.C_RFM:
                 top -= 3
                 steps = min(steps, work[top + 2])
-                type_, value, until = rfm(plan, constants, a, work[top], as_float(work[top + 1]), left, value, now_ms)
-                _push(work, top, type_, value, min(steps, until))
+                type_, value = rfm(constants, a, work[top], as_float(work[top + 1]), left, value)
+                _push(work, top, type_, value, steps)
                 continue
             else:
                 type_, value = _calculate(what, left_type, left, type_, value)

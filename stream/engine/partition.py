@@ -165,21 +165,21 @@ class Partition:
             numbers = np.unique(self.profiles.column(personas.word, rows))
             name_others(numbers[numbers != op.NONE].tolist(), personas, self.profiles.texts, self._constants)
 
-    def apply_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+    def apply_model(self, model: Centres) -> Iterator[Changes]:
         """`begin_model` and all that follows. Each group of changes is made when asked for; all have to be."""
-        yield from self.begin_model(model, effective_ms)
+        yield from self.begin_model(model)
         while self.is_assigning:
             yield self.go_on_assigning()
 
-    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
-        """Takes a new model as an input at ``effective_ms``, or at the stream clock where that is later.
+    def begin_model(self, model: Centres) -> Iterator[Changes]:
+        """Takes a new model as an input at its instant, or at the stream clock where that is later.
 
         What is due by then fires: each group of changes is made when asked for, and nothing else may be done until all
         are. Then everybody is to be assigned anew at that instant, or at their own clock if it is later: by
         `go_on_assigning`, and before anything else happens to them. Raises ``ModelError``.
         """
         check_fits(model, self.plan.personas)
-        at_ms = max(effective_ms, self.stream_ms)
+        at_ms = max(model.effective_ms, self.stream_ms)
         yield from self._fire(self.profiles.due_by(at_ms), at_ms)
         self.use_model(model)
         self._unassigned.begin(self.profiles.every_row(), at_ms)
@@ -206,8 +206,9 @@ class Partition:
     def vectors(self, rows: Ints, now_ms: int) -> Floats:
         """The features of ``rows`` at the later of ``now_ms`` and each one's clock, and behind them what is ranked.
 
-        (rows, features + ranked) float64: numbers as they are, of instants it is the age in days. A feature that is
-        null is 0, what is ranked is NaN then; for who is not active all are NaN.
+        (rows, features + ranked) float64: numbers as they are, of instants how many days ago they are, for features
+        at the last border of a bucket. A feature that is null is 0, what is ranked is NaN then; for who is not active
+        all are NaN.
         """
         personas = self.plan.personas
         assert personas is not None, "the file has personas"

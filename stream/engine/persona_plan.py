@@ -38,7 +38,7 @@ ACTIVITY = (_last(Kind.CLICK), _last(Kind.PURCHASE), _last(Kind.EMAIL, _ACTED))
 
 @dataclass(frozen=True)
 class PersonaPlan:
-    """Of each feature its canonical text, and whether it is an instant; of what is ranked the texts.
+    """Of each feature, and of what is ranked, its canonical text and whether it is an instant.
 
     ``word`` is the first of the row's words that say which persona a customer has, since when, and by which version
     that was last looked at; ``aliases`` are names by ids.
@@ -47,6 +47,7 @@ class PersonaPlan:
     features: tuple[str, ...]
     are_instants: tuple[bool, ...]
     ranked: tuple[str, ...]
+    ranked_are_instants: tuple[bool, ...]
     word: int
     aliases: Mapping[str, str]
 
@@ -67,9 +68,15 @@ def segment_of(number: int) -> str:
 def persona_plan(definitions: tree.Definitions, word: int) -> PersonaPlan:
     personas = definitions.personas
     assert personas is not None, "there are personas"
-    nodes = [node for _, node in personas.features]
-    texts = tuple(map(canonical.text, ranked(definitions.segments)))
-    return PersonaPlan(tuple(map(canonical.text, nodes)), tuple(map(is_instant, nodes)), texts, word, personas.aliases)
+    features, behind = [node for _, node in personas.features], ranked(definitions.segments)
+    return PersonaPlan(
+        tuple(map(canonical.text, features)),
+        tuple(map(is_instant, features)),
+        tuple(map(canonical.text, behind)),
+        tuple(map(is_instant, behind)),
+        word,
+        personas.aliases,
+    )
 
 
 def features_hash(definitions: tree.Definitions) -> str:

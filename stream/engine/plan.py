@@ -33,7 +33,7 @@ from stream.language.words import RFM_SCORES
 Ints = npt.NDArray[np.int64]
 
 #: Code that time alone changes, besides that of windows.
-_MOVING = (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN, op.C_RANK, op.C_RFM)
+_MOVING = (op.C_COMPARE_SINCE, op.C_COMPARE_CHURN)
 
 
 class Arrays(NamedTuple):
@@ -156,8 +156,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
         (event_ring, order_ring, dues, mask_words),
     )
     waits = sum((s.for_ms > 0) + (s.min_stay_ms > 0) + (s.cooldown_ms > 0) for s in definitions.segments)
-    moving = [row_ for row_ in conditions.code if row_[0] in _MOVING]
-    crossings = sum(row_[0] != op.C_RANK or row_[2] for row_ in moving)
+    crossings = sum(row_[0] in _MOVING for row_ in conditions.code)
     wanted = Wanted(
         kinds={kind: columns.wanted() for kind, columns in filters.columns.items()},
         traits=traits,

@@ -34,10 +34,10 @@ class CountingPartition(Partition):
         counters.late += int(np.count_nonzero(applied.status == Status.LATE))
         return applied
 
-    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
-        is_late = effective_ms < max(self.stream_ms, self.latest_ms)
+    def begin_model(self, model: Centres) -> Iterator[Changes]:
+        is_late = model.effective_ms < max(self.stream_ms, self.latest_ms)
         self._counters.models["late" if is_late else "in time"] += 1
-        return super().begin_model(model, effective_ms)
+        return super().begin_model(model)
 
     def _step(self, *args: Any, **options: Any) -> Changes:
         return self._counted(super()._step(*args, **options))

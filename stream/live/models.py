@@ -16,7 +16,7 @@ from stream.personas.assigning import centres_of
 from stream.personas.messages import parse_model_record
 from stream.personas.model import Model
 from stream.worker.interfaces import Reader, StoredRecord
-from stream.worker.models import Models, Version
+from stream.worker.models import Models
 
 #: The topic's end is asked for so often. A version holds from an instant that is a little further ahead.
 _EVERY_S = 0.5
@@ -76,7 +76,7 @@ class FollowedModels:
                 if isinstance(found, Model):
                     centres = centres_of(found)
                     check_fits(centres, self._plan.personas)
-                    self.models.add(Version(centres, found.effective_ms))
+                    self.models.add(centres)
                     _log.info("model %d of personas: from %s on", found.version, found.effective_at)
             except ModelError as error:
                 _log.warning("%s, offset %d: passed over: %s", PERSONA_MODELS, record.offset, error)

@@ -15,4 +15,5 @@ def centres_of(model: Model) -> Centres:
         model.scales,
         tuple(persona.centre for persona in model.personas),
         model.quantiles,
+        model.effective_ms,
     )

@@ -52,4 +52,4 @@ class Training:
             publication = self._trainer.publish(now_ms, self._samples)
             self._published(publication)
             if publication.model is not None:
-                yield from partition.apply_model(centres_of(publication.model), now_ms)
+                yield from partition.apply_model(centres_of(publication.model))

@@ -40,4 +40,4 @@ class Recorded:
 
     def take(self, partition: Partition) -> Iterator[Changes]:
         model = self._left.pop(0)
-        yield from partition.apply_model(centres_of(model), model.effective_ms)
+        yield from partition.apply_model(centres_of(model))

@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from stream.engine.centres import Centres
-
-
-class Version(NamedTuple):
-    """A model, and the instant from which it holds, in milliseconds."""
-
-    centres: Centres
-    effective_ms: int
-
-    @property
-    def number(self) -> int:
-        return self.centres.version
 
 
 class Models:
     """The versions that fit the definitions, by their numbers. Whoever follows the topic adds them as they come."""
 
-    def __init__(self, versions: Iterable[Version] = ()) -> None:
-        self._versions: list[Version] = []
+    def __init__(self, versions: Iterable[Centres] = ()) -> None:
+        self._versions: list[Centres] = []
         for version in versions:
             self.add(version)
 
-    def add(self, version: Version) -> None:
+    def add(self, version: Centres) -> None:
         """Takes a version; one of that number that is there already stays."""
-        last = self.at(version.number)
-        if last is None or last.number < version.number:
+        last = self.at(version.version)
+        if last is None or last.version < version.version:
             insort(self._versions, version, key=_number)
 
-    def at(self, number: int) -> Version | None:
+    def at(self, number: int) -> Centres | None:
         """The latest one up to this number: what rows that have seen it are assigned by."""
         place = bisect_right(self._versions, number, key=_number)
         return self._versions[place - 1] if place else None
 
-    def after(self, number: int) -> Version | None:
+    def after(self, number: int) -> Centres | None:
         """The next one after this number."""
         place = bisect_right(self._versions, number, key=_number)
         return self._versions[place] if place < len(self._versions) else None
 
 
-def _number(version: Version) -> int:
-    return version.number
+def _number(model: Centres) -> int:
+    return model.version

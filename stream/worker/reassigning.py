@@ -28,9 +28,9 @@ class Reassignment:
         """Takes the models that are due by then, or have come late."""
         partition = self._writer.partition
         due_ms = max(to_ms, partition.latest_ms)
-        while (version := self.models.after(partition.model_version)) and version.effective_ms <= due_ms:
+        while (model := self.models.after(partition.model_version)) and model.effective_ms <= due_ms:
             await self.finish()
-            for changes in partition.begin_model(version.centres, version.effective_ms):
+            for changes in partition.begin_model(model):
                 self._writer.collect(changes)
                 await self._writer.flush()
 

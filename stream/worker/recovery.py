@@ -98,8 +98,7 @@ class Recovery:
     async def _restore_rows(self, before: Checkpoint, following: NextDefinitions) -> None:
         """Puts the rows in place; under new definitions every customer is evaluated once, and written."""
         writer, partition, settings = self._writer, self._partition, self._settings
-        model = self._models.at(before.model)
-        partition.use_model(None if model is None else model.centres)
+        partition.use_model(self._models.at(before.model))
         if following.is_pass_due:
             await writer.write_checkpoint(
                 Checkpoint(

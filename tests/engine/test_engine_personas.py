@@ -32,7 +32,8 @@ def centres(model: Dict, version: int, features: tuple[str, ...]) -> Centres:
     numbers = tuple(number for number, _ in model["personas"])
     points = tuple(tuple(map(float, centre)) for _, centre in model["personas"])
     quantiles = {text: tuple(map(float, some)) for text, some in model.get("quantiles", {}).items()}
-    return Centres(version, features, numbers, tuple(map(float, model["scales"])), points, quantiles)
+    scales = tuple(map(float, model["scales"]))
+    return Centres(version, features, numbers, scales, points, quantiles, model["effective_ms"])
 
 
 def run(
@@ -75,7 +76,7 @@ def replayed(
             waiting.remove((model, effective_ms))
             finish()
             begin = partition.begin_model if in_parts else partition.apply_model
-            for some in begin(model, effective_ms):
+            for some in begin(model):
                 changes.extend(some.records)
             present = model
 
@@ -188,7 +189,7 @@ def ranking(**quantiles: tuple[float, ...]) -> Centres:
     """A model of these distributions, and else of nobody's."""
     texts = dict(zip(("spent", "age", "basket"), RANKED, strict=True))
     found = {text: quantiles.get(name, ()) for name, text in texts.items()}
-    return Centres(1, ("count(purchase)",), (1,), (1.0,), ((0.0,),), found)
+    return Centres(1, ("count(purchase)",), (1,), (1.0,), ((0.0,),), found, 2 * DAY_MS)
 
 
 def ranking_partition(events: list[Dict]) -> Partition:
@@ -200,11 +201,11 @@ def ranking_partition(events: list[Dict]) -> Partition:
 
 def test_what_is_ranked_stands_behind_the_features() -> None:
     partition = ranking_partition([click(1, "a", 100 * DAY_MS), purchase(1, "a", 101 * DAY_MS, 12.5)])
-    partition.apply_model(ranking(), 0)
+    partition.apply_model(ranking())
     assert partition.plan.personas is not None
     assert partition.plan.personas.ranked == RANKED
     got = partition.vectors(partition.profiles.find_all(["a"]), 110 * DAY_MS + 5)
-    assert got.tolist() == [[1.0, 12.5, 10.0, 12.5]]
+    assert got.tolist() == [[1.0, 12.5, 10.0 + 5 / DAY_MS, 12.5]]
 
 
 def test_what_is_null_is_no_number_among_what_is_ranked() -> None:
@@ -218,7 +219,7 @@ def test_what_is_null_is_no_number_among_what_is_ranked() -> None:
 
 def rank_of(total: float, quantiles: tuple[float, ...]) -> object:
     partition = ranking_partition([purchase(1, "a", DAY_MS, total)])
-    list(partition.apply_model(ranking(spent=quantiles), 2 * DAY_MS))
+    list(partition.apply_model(ranking(spent=quantiles)))
     portrait = partition.portrait("a")
     assert portrait is not None
     return portrait.features["rank(sum(purchase.total))"]
@@ -240,37 +241,32 @@ def test_there_is_no_rank_where_nobody_has_a_value() -> None:
 def test_the_evidence_holds_the_rank_and_what_it_is_calculated_from() -> None:
     partition = ranking_partition([purchase(1, "a", DAY_MS, 12.5), click(1, "a", DAY_MS)])
     quantiles = tuple(float(k) for k in range(201))
-    models = list(partition.apply_model(ranking(spent=(0.0,) * 201, age=quantiles), 2 * DAY_MS))
+    models = list(partition.apply_model(ranking(spent=(0.0,) * 201, age=quantiles)))
     changes = [change for some in models for change in some.records if change["segment"] == "spenders"]
     assert [(change["cause"], change["values"]) for change in changes] == [
         ("model", {"rank(sum(purchase.total))": 1, "sum(purchase.total)": 12.5})
     ]
 
 
-def test_an_age_outgrows_a_quantile_at_a_border() -> None:
-    partition = ranking_partition([click(1, "a", DAY_MS + 1)])
-    quantiles = (1.0,) * 101 + (6.5,) * 99 + (60.0,)
-    list(partition.apply_model(ranking(age=quantiles), 2 * DAY_MS))
-    changes = partition.advance(1_000 * DAY_MS).records
-    got = [(change["at"][:10], change["values"].get("rank(last(click))")) for change in changes]
-    # More than 6.5 days are over at the beginning of the ninth day; being above 1.0 is a rank of 0.5 only.
-    assert got == [("1970-01-09", 0.995), ("1970-01-26", None)]
+def test_an_instant_is_ranked_by_itself_and_not_by_the_time_that_passes() -> None:
+    partition = ranking_partition([click(1, "a", DAY_MS + 1), click(2, "b", DAY_MS)])
+    quantiles = (0.25,) * 101 + (1.0,) * 99 + (60.0,)  # a day before the model is the beginning of the second day
+    told = [one for part in partition.apply_model(ranking(age=quantiles)) for one in part.records]
+    ranks = {who: rank_of_click(partition, who) for who in "ab"}
+    # Half clicked within a quarter of a day; nobody of the others more than a day before.
+    assert ranks == {"a": 0.5, "b": 0.5}
+    assert [one["segment"] for one in told if one["customer_id"] == "a"] == ["persona_p1"]
+    later = ranking_partition([click(1, "a", DAY_MS - 1)])
+    list(later.apply_model(ranking(age=quantiles)))
+    assert rank_of_click(later, "a") == 0.995  # more than a day before
+    later.advance(20 * DAY_MS)
+    assert rank_of_click(later, "a") == 0.995
 
 
-def test_what_a_model_said_of_its_instant_is_not_taken_for_an_earlier_one() -> None:
-    definitions = {**RANKING, "segments": {"fresh": {"enter": "rank(last(click)) < 0.5"}}}
-    persona = {"scales": [1.0], "personas": [(1, [0.0])]}
-    models = [
-        {"effective_ms": 2 * DAY_MS, **persona, "quantiles": {"last(click)": []}},
-        {"effective_ms": 20 * DAY_MS, **persona, "quantiles": {"last(click)": [12.5] * 201}},
-    ]
-    # The customer's clock stands at the first model. At the second the age is 19 days; with the late event it is 9.
-    late = purchase(1, "a", 10 * DAY_MS, 1.0)
-    events = [click(1, "a", DAY_MS), click(2, "b", 3 * DAY_MS), click(3, "b", 21 * DAY_MS), late]
-    check(definitions, events, None, models)
-    changes = run(definitions, events, None, models, 1, 0)
-    got = [(change["change"], change["at"][:10]) for change in changes if change["segment"] == "fresh"]
-    assert ("entered", "1970-01-11") in got
+def rank_of_click(partition: Partition, customer: str) -> object:
+    portrait = partition.portrait(customer)
+    assert portrait is not None
+    return portrait.features["rank(last(click))"]
 
 
 def test_a_model_that_does_not_know_what_is_ranked_is_refused() -> None:
@@ -278,7 +274,6 @@ def test_a_model_that_does_not_know_what_is_ranked_is_refused() -> None:
     model = ranking()
     check_fits(model, plan)
     for quantiles, message in (
-        ({}, "knows nothing of `sum\\(purchase.total\\)`, which the definitions rank by: train"),
         ({"sum(purchase.total)": (1.0,)}, "has 1 quantiles of .*: it has to be 201 or none"),
         ({"sum(purchase.total)": (1.0,) * 200 + (0.5,)}, "are no numbers, or fall"),
         ({"sum(purchase.total)": (1.0,) * 200 + (float("inf"),)}, "are no numbers, or fall"),
@@ -302,7 +297,7 @@ def test_why_is_said_as_the_reference_says(seed: int) -> None:
 
 def test_why_shows_a_rank_and_what_it_is_made_of() -> None:
     partition = ranking_partition([purchase(1, "a", DAY_MS, 12.5)])
-    list(partition.apply_model(ranking(spent=(0.0,) * 100 + (50.0,) * 101), 2 * DAY_MS))
+    list(partition.apply_model(ranking(spent=(0.0,) * 100 + (50.0,) * 101)))
     standings = partition.standings("a")
     assert standings is not None
     (condition,) = standings[0].enter
@@ -450,15 +445,16 @@ def test_who_is_not_active_any_more_has_no_persona_from_that_very_millisecond() 
 def test_a_model_is_an_input_at_its_instant() -> None:
     partition = started()
     assert partition.plan.personas is not None
-    second = Centres(2, partition.plan.personas.features, (1, 3), (1.0, 1.0), ((0.0, 0.0), (0.0, 2.0)))
     at_ms = 101 * DAY_MS
-    told = [one for part in partition.apply_model(second, at_ms) for one in part.records]
+    points = ((0.0, 0.0), (0.0, 2.0))
+    second = Centres(2, partition.plan.personas.features, (1, 3), (1.0, 1.0), points, effective_ms=at_ms)
+    told = [one for part in partition.apply_model(second) for one in part.records]
     assert [(one["segment"], one["change"], one["cause"], parse_instant(one["at"])) for one in told] == [
         ("persona_p2", "exited", "model", at_ms),
         ("persona_p3", "entered", "model", at_ms),
         ("fans", "exited", "model", at_ms),
     ]
-    assert [one for part in partition.apply_model(second, at_ms) for one in part.records] == []
+    assert [one for part in partition.apply_model(second) for one in part.records] == []
     assert partition.model_version == 2
 
 

@@ -248,8 +248,8 @@ class Rebuilt:
                     self.partition.use_model(model)
                     self._row()[op.R_SEQUENCE] = sequence
                 case Assign(model, at_ms):
-                    self.partition.stream_ms = op.NONE
-                    for changes in self.partition.apply_model(model, at_ms):
+                    self.partition.stream_ms = at_ms  # a model that came late was applied later than it says
+                    for changes in self.partition.apply_model(model):
                         self._take(changes)
                 case Restored(model):
                     snapshot = self.partition.snapshot()
@@ -401,7 +401,7 @@ def check_replay(simulation: Simulation, changes: dict[str, list[Dict]]) -> None
 
     def take_models(to_ms: int) -> None:
         while models and models[0].effective_ms <= to_ms:
-            found.extend(partition.apply_model(*models.pop(0)))
+            found.extend(partition.apply_model(models.pop(0)))
 
     for _, event in ordered:
         if until is None or event["timestamp"] <= until:

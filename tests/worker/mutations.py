@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.contract import Kind
+from stream.engine.centres import Centres
 from stream.engine.merging import Merger
 from stream.engine.partition import Applied
 from stream.engine.unassigned import Unassigned
@@ -21,7 +22,7 @@ from stream.worker.definitions_history import NextDefinitions, next_definitions
 from stream.worker.erasures import Erasures
 from stream.worker.intake import Intake
 from stream.worker.interfaces import Batch
-from stream.worker.models import Models, Version
+from stream.worker.models import Models
 from stream.worker.owned_log import OwnedLog
 from stream.worker.owner import Owner
 from stream.worker.placing import Placer
@@ -404,7 +405,7 @@ def _model_not_used() -> Iterator[None]:
         yield
 
 
-def _add_unseen(self: Models, version: Version) -> None:
+def _add_unseen(self: Models, version: Centres) -> None:
     self._versions.append(version)
 
 

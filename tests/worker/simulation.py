@@ -14,12 +14,13 @@ from unittest import mock
 
 import stream.engine.partition as partition_module
 from stream.contract import Kind
+from stream.engine.centres import Centres
 from stream.events.decoder import Decoder
 from stream.kafka.topics import CUSTOMER_ERASURES, MEMBERSHIPS
 from stream.worker import recovery
 from stream.worker.errors import EarlierDefinitionsError, FencedError
 from stream.worker.interfaces import World
-from stream.worker.models import Models, Version
+from stream.worker.models import Models
 from stream.worker.owner import Owner
 from stream.worker.received import Received
 from stream.worker.replica import Replica
@@ -215,7 +216,7 @@ class Simulation:
         self._models_random = Random(f"{seed}, models")
         if with_personas or (with_personas is None and seed % 5 == 0):
             add_personas(self.scenario, self._models_random)
-        self._models_left: list[Version] = list(self.scenario.models)
+        self._models_left: list[Centres] = list(self.scenario.models)
         self.plans = [plans()[i] for i in self.scenario.files]
         self.trouble = random.choice([0.02, 0.1, 0.3] if rough else [0, 0.02, 0.1])
         self.crash = random.choice([0.03, 0.1] if rough else [0, 0.02, 0.05, 0.1])
@@ -301,7 +302,7 @@ class Simulation:
         """Models become known to all hosts."""
         for version in self._models_left[:count]:
             self.models.add(version)
-            self.note(f"[{self.broker.now_ms}] model {version.number} of {version.effective_ms}")
+            self.note(f"[{self.broker.now_ms}] model {version.version} of {version.effective_ms}")
         del self._models_left[:count]
 
     def _next_version(self) -> None:

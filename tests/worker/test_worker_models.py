@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from stream.engine.centres import Centres
-from stream.worker.models import Models, Version
+from stream.worker.models import Models
 
 
-def version(number: int, effective_ms: int = 0) -> Version:
-    return Version(Centres(number, ("count(click)",), (1,), (1.0,), ((0.0,),)), effective_ms)
+def version(number: int, effective_ms: int = 0) -> Centres:
+    return Centres(number, ("count(click)",), (1,), (1.0,), ((0.0,),), effective_ms=effective_ms)
 
 
 def test_they_are_found_whatever_the_order_in_which_they_came() -> None:
@@ -19,10 +19,10 @@ def test_they_are_found_whatever_the_order_in_which_they_came() -> None:
         for number in Random(seed).sample(numbers, len(numbers)):
             models.add(version(number))
         found = {asked: (models.at(asked), models.after(asked)) for asked in range(10)}
-        assert {asked: one and one.number for asked, (one, _) in found.items()} == {
+        assert {asked: one and one.version for asked, (one, _) in found.items()} == {
             asked: max((number for number in numbers if number <= asked), default=None) for asked in range(10)
         }
-        assert {asked: one and one.number for asked, (_, one) in found.items()} == {
+        assert {asked: one and one.version for asked, (_, one) in found.items()} == {
             asked: min((number for number in numbers if number > asked), default=None) for asked in range(10)
         }
 

@@ -146,9 +146,9 @@ class WatchedPartition(Partition):
                     self._add(customer, Advance(to_ms))
             yield changes
 
-    def begin_model(self, model: Centres, effective_ms: int) -> Iterator[Changes]:
+    def begin_model(self, model: Centres) -> Iterator[Changes]:
         self._is_beginning = True
-        yield from super().begin_model(model, effective_ms)
+        yield from super().begin_model(model)
         self._is_beginning = False
 
     def use_model(self, model: Centres | None) -> None:

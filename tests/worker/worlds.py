@@ -12,7 +12,6 @@ from stream.engine.centres import Centres
 from stream.engine.plan import Plan
 from stream.kafka.topics import CUSTOMER_ERASURES
 from stream.worker.interfaces import Record
-from stream.worker.models import Version
 from stream.worker.settings import ClockMode
 from tests.engine.driver import plan_of
 
@@ -86,7 +85,7 @@ class Scenario:
     events: dict[tuple[Kind, int], Dict] = field(default_factory=dict)  # valid ones, by kind and offset
     erasures: list[tuple[str, int]] = field(default_factory=list)
     bad: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
-    models: list[Version] = field(default_factory=list)  # in the order in which they come
+    models: list[Centres] = field(default_factory=list)  # in the order in which they come
 
     @property
     def same_as_replay(self) -> bool:
@@ -120,8 +119,7 @@ def add_personas(scenario: Scenario, random: Random) -> None:
     for number, instant in enumerate(instants, 1):
         numbers = tuple(random.sample([1, 2, 3], random.choice([1, 2, 2, 3])))
         points = tuple(tuple(random.choice([0.0, 0.4, 1.2, 3.0]) for _ in plan.features) for _ in numbers)
-        centres = Centres(number, plan.features, numbers, (1.0, 0.7, 0.01), points)
-        scenario.models.append(Version(centres, instant))
+        scenario.models.append(Centres(number, plan.features, numbers, (1.0, 0.7, 0.01), points, effective_ms=instant))
 
 
 def _write(scenario: Scenario, random: Random, count: int, *, with_erasures: bool) -> None:
