@@ -2,7 +2,8 @@
 
 The model lies among the constants, at ``K_HEADER``. A vector has a value for each feature of the file: a number as it
 is, an instant as its age in days at the last border of a bucket; null is 0. Each is made a logarithm that keeps its
-sign, and divided by the model's scale, as its centres have been.
+sign, and divided by the model's scale, as its centres have been. That is kept in derived words of the row: most events
+touch one feature or none.
 """
 
 from __future__ import annotations
@@ -52,14 +53,17 @@ def assign(
     over = active_until(plan, p, row)
     nearest, due = op.NONE, op.FOREVER
     if now_ms < over:
-        due = min(over, write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms))
+        # Of somebody who was active until now, time has changed nothing before the instant that it was asked for.
+        is_known = not is_forced and own > now_ms and present != op.NONE
+        due = min(over, _look(plan, constants, pool, work, row, is_known, event != op.NONE, now_ms))
+        if is_known:
+            due = min(due, own)
         # Restored rows may be in personas of a model that is to be applied yet.
-        nearest = _decided(plan, constants, work, present) if is_model else present
-    elif present != op.NONE:
-        write_vector(plan, constants, pool, work, row, event != op.NONE, now_ms)
+        nearest = _decided(plan, constants, row, present) if is_model else present
     row[plan[p + op.PE_DUE]] = due
     if nearest == present:
         return False, due
+    write_vector(plan, constants, pool, work, row, now_ms)
     if present != op.NONE:
         _write(plan, work, row, index, event, present, now_ms - since, now_ms)
     if nearest != op.NONE:
@@ -77,39 +81,62 @@ def active_until(plan: Ints, p: int, row: Ints) -> int:
 
 
 @inner
-def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_event: bool, now_ms: int) -> int:
-    """Writes the vector at ``now_ms`` into the working memory; the next instant at which time may change it.
+def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, now_ms: int) -> None:
+    """Writes the vector at ``now_ms`` into the working memory.
 
-    Four words a feature: the type and the value as conditions have them (but what is beyond doubles or instants is
-    null), the number of the vector, and its logarithm, scaled. After an event the next border of a bucket will do for
+    Three words a feature: the type and the value as conditions have them (but what is beyond doubles or instants is
+    null), and the number of the vector.
+    """
+    p = plan[op.P_PERSONA]
+    border = border_before(plan, now_ms)
+    for f in range(plan[p + op.PE_FEATURES]):
+        at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
+        type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
+        is_there, x = measure(type_, value, plan[at + op.FEATURE_INSTANT] != 0, border)
+        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
+        work[to] = type_ if is_there else op.T_NULL
+        work[to + 1] = as_word(value)
+        work[to + 2] = as_word(x)
+
+
+@inner
+def _look(
+    plan: Ints,
+    constants: Floats,
+    pool: Words,
+    work: Ints,
+    row: Ints,
+    is_known: bool,
+    is_event: bool,
+    now_ms: int,
+) -> int:
+    """Works out the scaled logarithms of the features; the next instant at which time may change one of these.
+
+    Where ``is_known``, only of those that the event has touched. After an event the next border of a bucket will do for
     that instant; else it is the one at which something leaves.
     """
     p = plan[op.P_PERSONA]
-    features, width = plan[p + op.PE_FEATURES], plan[p + op.PE_WIDTH]
-    border = border_before(plan, now_ms)
+    border, width = border_before(plan, now_ms), plan[p + op.PE_WIDTH]
+    vector = plan[p + op.PE_DUE] + 1
     due = op.FOREVER
-    for f in range(features):
+    for f in range(plan[p + op.PE_FEATURES]):
+        if is_known and not is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
+            continue
         at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
         type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
-        is_instant = plan[at + 2] != 0
+        is_instant = plan[at + op.FEATURE_INSTANT] != 0
         if is_instant:
             due = min(due, border + width)
-        is_there, x = measure(type_, value, is_instant, border)
-        if not is_there:
-            type_ = op.T_NULL
-        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
-        work[to] = type_
-        work[to + 1] = as_word(value)
-        work[to + 2] = as_word(x)
+        _, x = measure(type_, value, is_instant, border)
         scale = constants[op.K_HEADER + op.M_SCALES + f]
-        work[to + 3] = as_word(math.copysign(math.log1p(abs(x)), x) / scale)
-    steps = p + op.PE_HEADER + features * op.FEATURE_COLUMNS
-    for k in range(steps, steps + plan[p + op.PE_STEPS]):
-        if is_event:
-            bucket = plan[plan[op.P_VALUES] + plan[k] * op.V_COLUMNS + op.V_WIDTH]
-            due = min(due, (now_ms // bucket + 1) * bucket)
-        else:
-            due = min(due, value_step(plan, plan[k], row, now_ms))
+        row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x) / scale)
+        steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
+        for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
+            if is_event:
+                bucket = plan[plan[op.P_VALUES] + plan[k] * op.V_COLUMNS + op.V_WIDTH]
+                due = min(due, (now_ms // bucket + 1) * bucket)
+            else:
+                due = min(due, value_step(plan, plan[k], row, now_ms))
     return due
 
 
@@ -118,9 +145,10 @@ def _measured(
     plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, at: int, now_ms: int
 ) -> tuple[int, float]:
     """The type and value of the feature, or of what is ranked, whose columns begin at ``at``."""
-    if plan[at + 3] != op.NONE:
-        return load(plan, constants, plan[at + 3], row, now_ms)
-    type_, value, _ = run(plan, constants, pool, work, row, plan[at], plan[at + 1], now_ms)
+    alone, code = plan[at + op.FEATURE_ALONE], at + op.FEATURE_CODE
+    if alone != op.NONE:
+        return load(plan, constants, alone, row, now_ms)
+    type_, value, _ = run(plan, constants, pool, work, row, plan[code], plan[code + 1], now_ms)
     return type_, value
 
 
@@ -128,24 +156,22 @@ def _measured(
 def ranked(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, number: int, now_ms: int) -> float:
     """The number that is ranked under this ``number``, or how many days ago the instant is; NaN where it is null."""
     p = plan[op.P_PERSONA]
-    at = p + op.PE_HEADER + plan[p + op.PE_FEATURES] * op.FEATURE_COLUMNS + plan[p + op.PE_STEPS]
-    at += number * op.FEATURE_COLUMNS
+    at = p + op.PE_HEADER + (plan[p + op.PE_FEATURES] + number) * op.FEATURE_COLUMNS
     type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
-    return days_ago(type_, value, plan[at + 2] != 0, now_ms)
+    return days_ago(type_, value, plan[at + op.FEATURE_INSTANT] != 0, now_ms)
 
 
 @pasted
-def _decided(plan: Ints, constants: Floats, work: Ints, present: int) -> int:
-    """The number of the persona for the vector at hand: the nearest, unless the present one is nearly as near."""
+def _decided(plan: Ints, constants: Floats, row: Ints, present: int) -> int:
+    """The number of the persona for the row's vector: the nearest, unless the present one is nearly as near."""
     p = plan[op.P_PERSONA]
-    features = plan[p + op.PE_FEATURES]
+    features, vector = plan[p + op.PE_FEATURES], plan[p + op.PE_DUE] + 1
     nearest, least, of_present = op.NONE, math.inf, math.inf
     at = op.K_HEADER + op.M_SCALES + features
     for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
         total = 0.0
         for f in range(features):
-            x = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 3])
-            apart = x - constants[at + op.M_NAMING + f]
+            apart = as_float(row[vector + f]) - constants[at + op.M_NAMING + f]
             total += apart * apart
         number = int(constants[at])
         if number == present:

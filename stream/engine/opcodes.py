@@ -189,9 +189,9 @@ S_EVIDENCE_END: Final = 11
 S_MEMBER: Final = 12  # 1 when its conditions ask for membership of another segment
 S_COLUMNS: Final = 13
 
-# --- Personas: a table, then the code of each feature, the windowed values that they read, the code of what is ranked
-PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model then
-PE_DUE: Final = 1  # derived word: when time alone may change it next
+# --- Personas: a table, then the columns of each feature and of what is ranked, then the windowed values of features
+PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model that it has seen
+PE_DUE: Final = 1  # derived words: when time alone may change it next, then each feature's scaled logarithm until then
 PE_KEPT: Final = 2  # index among the constants: another centre must be nearer than this share of the distance
 PE_CLICK: Final = 3  # words of the latest instants at which the customer did something
 PE_PURCHASE: Final = 4
@@ -199,12 +199,15 @@ PE_EMAIL: Final = 5
 PE_WITHIN: Final = 6  # ms for which that makes them active
 PE_WIDTH: Final = 7  # ms of its buckets, at whose borders ages are taken
 PE_TOUCH: Final = 8  # its number in P_READERS; as a reader itself it is the one after the last segment
-PE_FEATURES: Final = 9  # how many
-PE_STEPS: Final = 10  # how many windowed values
-PE_RANKS: Final = 11  # how many expressions are ranked; they have columns as features have
-PE_RANKS_TOUCH: Final = 12  # number in P_READERS of what is known of all customers, which a model changes
-PE_HEADER: Final = 13
-FEATURE_COLUMNS: Final = 4  # first and last-plus-one instruction; 1 for an instant; the value where it is nothing else
+PE_FEATURES: Final = 9  # how many; as readers they are those after the personas
+PE_RANKS: Final = 10  # how many expressions are ranked; they have columns as features have
+PE_RANKS_TOUCH: Final = 11  # number in P_READERS of what is known of all customers, which a model changes
+PE_HEADER: Final = 12
+FEATURE_CODE: Final = 0  # first and last-plus-one instruction
+FEATURE_INSTANT: Final = 2  # 1 for an instant
+FEATURE_ALONE: Final = 3  # the value where it is nothing else, or NONE
+FEATURE_STEPS: Final = 4  # how many numbers lie between PE_HEADER and its first windowed value; how many those are
+FEATURE_COLUMNS: Final = 6
 PERSONA_WORDS: Final = 3
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
@@ -244,4 +247,4 @@ W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
 W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
 W_VECTOR: Final = 10  # of a customer: VECTOR_COLUMNS words a feature
 W_HEADER: Final = 11
-VECTOR_COLUMNS: Final = 4  # type and value as conditions have them, the number in the vector, its scaled logarithm
+VECTOR_COLUMNS: Final = 3  # type and value as conditions have them, the number in the vector

@@ -131,6 +131,11 @@ def aggregates(personas: tree.Personas) -> list[Aggregate]:
     return list(found)
 
 
+def read_by(personas: tree.Personas) -> list[list[Aggregate]]:
+    """What personas read as a whole, and what each feature does."""
+    return [aggregates(personas), *(list(aggregates_of(node)) for _, node in personas.features)]
+
+
 def persona_table(
     definitions: tree.Definitions,
     conditions: ConditionCompiler,
@@ -140,21 +145,23 @@ def persona_table(
 ) -> list[int]:
     """The table at P_PERSONA.
 
-    ``words`` are the state's and the timer's in a row, ``touch`` the numbers in P_READERS of the persona and of ranks.
+    ``words`` are the first ones of the state and of what is derived in a row, ``touch`` the numbers in P_READERS of the
+    persona and of ranks.
     """
     personas = definitions.personas
     assert personas is not None, "there are personas"
     values = conditions.values
 
-    def columns(node: Expression) -> tuple[int, ...]:
-        """What `FEATURE_COLUMNS` are for."""
+    nodes = [*(node for _, node in personas.features), *ranked(definitions.segments)]
+    at = len(nodes) * op.FEATURE_COLUMNS  # the windowed values lie behind all columns
+    columns: list[int] = []
+    steps: list[int] = []
+    for number, node in enumerate(nodes):
         alone = values.index(node) if isinstance(node, Aggregate) else op.NONE
-        return (*conditions.value(node), int(is_instant(node)), alone)
-
-    features = [columns(node) for _, node in personas.features]
-    behind = [columns(node) for node in ranked(definitions.segments)]
-    windowed = [node for node in aggregates(personas) if node.window_ms is not None]
-    steps = [values.index(node) for node in windowed]
+        is_feature = number < len(personas.features)
+        windowed = [values.index(one) for one in aggregates_of(node) if is_feature and one.window_ms is not None]
+        columns += [*conditions.value(node), int(is_instant(node)), alone, at + len(steps), len(windowed)]
+        steps += windowed
     return [
         *words,
         conditions.constants.index(1.0 - personas.margin),
@@ -162,11 +169,9 @@ def persona_table(
         personas.active_within_ms,
         -(-personas.active_within_ms // definitions.buckets),
         touch[0],
-        len(features),
-        len(steps),
-        len(behind),
+        len(personas.features),
+        len(nodes) - len(personas.features),
         touch[1],
-        *(word for feature in features for word in feature),
+        *columns,
         *steps,
-        *(word for one in behind for word in one),
     ]

@@ -24,6 +24,7 @@ from stream.engine.persona_plan import (
     persona_plan,
     persona_table,
     rank_tables,
+    read_by,
 )
 from stream.events.columns import TextTest, Wanted
 from stream.language import canonical, tree
@@ -125,10 +126,11 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     touch.update((f"trait {name}", len(touch)) for name in traits)
     touch[PART] = len(touch)
     touch[RANKS] = len(touch)
-    mask_words = -(-(len(segments) + 1) // op.MASK_BITS)  # personas are read last, as one more segment
+    # Personas are readers as one more segment is, and behind them each feature.
+    mask_words = -(-(len(segments) + 1 + (len(personas.features) if personas else 0)) // op.MASK_BITS)
     table = []
     if persona_word is not None:
-        words = (persona_word, row.derived([0]))
+        words = (persona_word, row.derived([0] * (1 + len(personas.features) if personas else 0)))
         table = persona_table(definitions, conditions, offsets, words, (touch[PART], touch[RANKS]))
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters
@@ -280,10 +282,10 @@ def _reader_masks(definitions: tree.Definitions, values: ValueCompiler, touch: d
         for part in evidence(segment):
             for key in _read_by(part, values):
                 masks[touch[key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
-    number = len(definitions.segments)
-    for aggregate in aggregates(definitions.personas) if definitions.personas else ():
-        for accumulator in needs(aggregate, definitions):
-            masks[touch[accumulator.key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
+    if definitions.personas is not None:
+        for number, read in enumerate(read_by(definitions.personas), len(definitions.segments)):
+            for accumulator in (accumulator for aggregate in read for accumulator in needs(aggregate, definitions)):
+                masks[touch[accumulator.key]][number // op.MASK_BITS] |= 1 << number % op.MASK_BITS
     return [word for mask in masks for word in mask]
 
 

@@ -38,7 +38,7 @@ def read_vectors(
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
         if at_ms < active_until(plan, p, row):
-            write_vector(plan, constants, pool, work, row, True, at_ms)
+            write_vector(plan, constants, pool, work, row, at_ms)
             for f in range(features):
                 out[i, f] = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 2])
             for number in range(plan[p + op.PE_RANKS]):
