@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +14,7 @@ from stream.personas.centres import grown, inertia, settled, shares, shrunk, squ
 from stream.personas.drift import Drift, DriftWatch
 from stream.personas.identity import matched, strayed
 from stream.personas.labels import labels
+from stream.personas.memory import been, remembered
 from stream.personas.model import Floats, Model, Persona, Quality, Training, transformed
 from stream.personas.moves import Candidate, best_start, better_moves, without_smallest
 from stream.personas.online import OnlineKMeans
@@ -41,8 +41,6 @@ _COMPARED_ON = 100
 _IN_A_ROW = 3
 #: Shares stand on about so many samples, older versions' included if there are too few new ones.
 _SHARES_ON = 5_000
-#: Where personas have been is remembered for about so long: longer than windows take to fill or to empty.
-_REMEMBERED_MS = 30 * 86_400_000
 #: What a version's distance may be worse than the last one's, beside what chance explains.
 _WORSE = 0.01
 
@@ -206,7 +204,7 @@ class Trainer:
         if self._known is None:
             return _Draft(centres, [None] * len(centres), found, float(len(recent)))
         who = matched(self._known.centres / scales, centres)
-        who = strayed(self._been(), centres - self._scaling.means / scales, who)
+        who = strayed(been(self._known), centres - self._scaling.means / scales, who)
         counted = float(len(recent))
         if (
             sorted(index for index in who if index is not None)
@@ -218,15 +216,6 @@ class Trainer:
             found = (found * counted + old * past) / (counted + past)
             counted += past
         return _Draft(centres, who, found, counted)
-
-    def _been(self) -> Floats:
-        """Where the last personas have been (k, F), as deviations from the population in scales."""
-        known = self._known
-        assert known is not None
-        places = (known.centres - np.array(known.training.means)) / np.array(known.scales)
-        for i, number in enumerate(known.numbers.tolist()):
-            places[i] = known.training.been.get(number, places[i])
-        return places
 
     def _moved(self, present: Floats, recent: Floats, held: Floats, scales: Floats) -> _Draft:
         """The present centres, or where one of the moves leads to, if it is time."""
@@ -301,13 +290,8 @@ class Trainer:
                 next_number += 1
         places = draft.centres - self._scaling.means / scales
         texts = labels(self._settings.names, places)
-        been = places.copy()
         # A move parts some and joins others, so all have another neighbourhood.
-        if known is not None and not draft.moved:
-            weight = _forgotten(at_ms - known.effective_ms, at_ms - known.training.since_ms)
-            for i, index in enumerate(draft.who):
-                if index is not None:
-                    been[i] = (1.0 - weight) * self._been()[index] + weight * places[i]
+        places_been = remembered(None if draft.moved else known, draft.who, places, at_ms)
         centres = (draft.centres * scales).tolist()
         personas = [
             Persona(number, tuple(centre), share, text)
@@ -323,7 +307,7 @@ class Trainer:
             below=self._row.below,
             ranked=counted,
             since_ms=known.training.since_ms if known else at_ms,
-            been={number: tuple(place) for number, place in zip(numbers, been.tolist(), strict=True)},
+            been={number: tuple(place) for number, place in zip(numbers, places_been.tolist(), strict=True)},
         )
         return Model(
             version=last.version + 1 if last else 1,
@@ -337,15 +321,6 @@ class Trainer:
             training=training,
             quantiles=quantiles,
         )
-
-
-def _forgotten(step_ms: int, known_ms: int) -> float:
-    """Which share of where a persona has been is forgotten in a step, if personas have been known for so long.
-
-    The first weeks are remembered for a shorter time: while windows fill everybody is on the way.
-    """
-    filled = min(1.0, max(0, known_ms) / _REMEMBERED_MS)
-    return -math.expm1(-max(0, step_ms) / max(1.0, filled * filled * _REMEMBERED_MS))
 
 
 def _judged(held: Floats, centres: Floats, before: Floats | None) -> tuple[Quality, str | None]:
