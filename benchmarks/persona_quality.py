@@ -7,7 +7,8 @@ personas are compared with their habits, and with what scikit-learn's k-means fi
     python -m benchmarks.persona_quality events.jsonl truth.jsonl
 
 With ``--daily`` both are also compared every day, k-means fitted anew each time: who changes their habit, or has a new
-one, is in which persona, and when. Events of ``segstream simulate --scenario`` are made for that.
+one, is in which persona, and when, and when a persona dies whose customers have left. Events of ``segstream simulate
+--scenario`` are made for that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from stream.engine.plan import compile_plan
 from stream.instants import parse_instant
 from stream.language.checker import load
 from stream.personas.model import transformed
-from stream.personas.publication import Publication
+from stream.personas.publication import Birth, Death, Publication
 from stream.replay.run import Outlets, replay
 from stream.replay.training import Training
 
@@ -238,15 +239,24 @@ def _report(training: _Watched, log: _Log, published: list[Publication], truth: 
     first_ms = models[0].effective_ms
     settled_ms = first_ms + _SETTLED_DAYS * _DAY_MS
     moved = log.by_model(settled_ms)
-    shares = sorted(count / len(customers) for count in moved.values())
-    if shares:
-        print(f"switched by a version: at most {shares[-1]:.2%}, median {shares[len(shares) // 2]:.2%} of customers")
-        many = [
-            f"day {_days(at_ms, first_ms)}" for at_ms, count in sorted(moved.items()) if count > 0.02 * len(customers)
+    for kind, others in (("with the same personas", False), ("with a birth or a death", True)):
+        found = [
+            (moved[one.model.effective_ms] / len(customers), one.model.effective_ms)
+            for one in published
+            if one.model is not None and one.model.effective_ms >= settled_ms and _has_others(one) == others
         ]
-        print(f"versions by which more than 2 % switched: {', '.join(many) or 'none'}")
+        shares = sorted(share for share, _ in found)
+        if shares:
+            print(f"switched by a version {kind} ({len(shares)}): at most {shares[-1]:.2%},", end=" ")
+            print(f"median {shares[len(shares) // 2]:.2%} of customers;", end=" ")
+            many = [f"day {_days(at_ms, first_ms)}" for share, at_ms in found if share > 0.02]
+            print(f"more than 2 %: {', '.join(many) or 'none'}")
     months = len(customers) * (end_ms - settled_ms) / (30 * _DAY_MS)
     print(f"there and back within a week: {log.there_and_back(settled_ms) / months:.3f} a customer and month")
+
+
+def _has_others(publication: Publication) -> bool:
+    return any(isinstance(event, Birth | Death) for event in publication.events)
 
 
 def _report_daily(ours: _Daily, theirs: _Daily, truth: dict[str, _Known], published: list[Publication]) -> None:
@@ -270,10 +280,28 @@ def _report_daily(ours: _Daily, theirs: _Daily, truth: dict[str, _Known], publis
             end=" ",
         )
         print(f"until day {_days(last, first_ms)}, as {', '.join(f'p{number}' for number in numbers)}")
+        left = [known.left_ms for known in truth.values() if known.habit == habit]
+        if left and None not in left:
+            _report_death(ours, habit, max(one for one in left if one is not None), published)
     for one in published:
         if one.model is not None:
             for event in one.events:
                 print(f"  day {_days(one.model.effective_ms, first_ms)}: {event}")
+
+
+def _report_death(ours: _Daily, habit: str, left_ms: int, published: list[Publication]) -> None:
+    """When the persona that held most of a habit's customers died, all of whom had left by then."""
+    number = next(day.found[habit][0] for day in reversed(ours.days) if day.at_ms <= left_ms)
+    died = next(
+        (
+            one.model.effective_ms
+            for one in published
+            if one.model is not None
+            and any(isinstance(event, Death) and event.number == number for event in one.events)
+        ),
+        None,
+    )
+    print(f"  all of them had left (day 0); p{number}, which held most, died on day {_days(died, left_ms)}")
 
 
 def _days(at_ms: int | None, from_ms: int) -> str:

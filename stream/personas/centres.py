@@ -16,6 +16,7 @@ from stream.personas.model import Floats
 _TRIALS = 12
 _STEPS = 8
 _STEPS_TO_THE_END = 100
+_NEEDED_TO_CUT = 8
 
 
 def squares(samples: Floats, centres: Floats) -> Floats:
@@ -80,16 +81,28 @@ def shrunk(samples: Floats, centres: Floats) -> Floats:
     return settled(samples, np.delete(centres, missed.argmin(), axis=0))
 
 
-def dimensions(samples: Floats, centres: Floats) -> float:
-    """In how many directions samples lie around their centres: the participation ratio of that scatter, 1 to F.
+def cut(samples: Floats, centres: Floats) -> float:
+    """Which share of the error a cut through the middle of a group takes away, where there is no gap: 0 to 1.
 
-    It is (sum e)^2 / sum e^2 of the eigenvalues e of the covariance within clusters: 3 for a ball in space, 1 for a
-    line in it.
+    Each centre's samples are parted in two across where they spread most; what that brings is the median over centres,
+    so that those which do have a gap hardly matter. For a ball of normal shape it is 2 / pi over its dimensions.
     """
-    around = samples - centres[squares(samples, centres).argmin(axis=1)]
-    scatter = np.einsum("ni,nj->ij", around, around)
-    total = float(np.trace(scatter))
-    return total * total / float((scatter * scatter).sum()) if total > 0 else float(samples.shape[1])
+    owners = squares(samples, centres).argmin(axis=1)
+    left = [_left_by_halves(mine) for i in range(len(centres)) if len(mine := samples[owners == i]) >= _NEEDED_TO_CUT]
+    return 1.0 - float(np.median(left)) if left else 0.0
+
+
+def _left_by_halves(samples: Floats) -> float:
+    """The share of the error around one centre that is left where there are two."""
+    middle = samples.mean(axis=0)
+    around = samples - middle
+    scatter = np.einsum("ni,nj->ij", around, around) / len(samples)
+    whole = float(np.trace(scatter))
+    if whole <= 0:
+        return 1.0
+    lengths, directions = np.linalg.eigh(scatter)
+    away = directions[:, -1] * lengths[-1] ** 0.5
+    return inertia(samples, settled(samples, np.array([middle + away, middle - away]))) / whole
 
 
 def _spread(samples: Floats, k: int, random: np.random.Generator) -> Floats:

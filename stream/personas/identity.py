@@ -30,3 +30,17 @@ def matched(before: Floats, after: Floats) -> list[int | None]:
         if within[old, new]:
             found[int(new)] = int(old)
     return found
+
+
+def strayed(been: Floats, centres: Floats, who: list[int | None]) -> list[int | None]:
+    """``who`` without those that are no longer where they have been, although each step there was a small one.
+
+    ``been`` (k, F) is where each old persona was over the last weeks, ``centres`` where the new ones are: both as
+    deviations from all customers of their time, so that nobody strays when all get more or fewer of something. As in
+    `matched` a persona is another beyond half the way from where it has been to its nearest neighbour.
+    """
+    between = np.sqrt(squares(been, been))
+    np.fill_diagonal(between, np.inf)
+    limits = _WAY * between.min(axis=1)
+    apart = np.sqrt(squares(been, centres))
+    return [old if old is not None and apart[old, new] <= limits[old] else None for new, old in enumerate(who)]

@@ -70,7 +70,9 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``means`` and ``variances`` are the population's in transformed units, ``seen`` how many samples they stand on,
     ``counted`` how many the shares stand on; ``wins`` counts, for each kind of move, the versions in a row in which it
     was better; ``below`` those in which a persona was too small, by its number. ``ranked``: how many values the
-    quantiles of what is ranked stand on, by its text.
+    quantiles of what is ranked stand on, by its text. ``since_ms`` is when the first version of these features took
+    effect; ``been``: where each persona was over the last weeks, by its
+    number, as deviations from the population in scales; one that is not there was always where it is.
     """
 
     means: tuple[float, ...]
@@ -80,6 +82,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wins: dict[str, int]
     below: dict[int, int]
     ranked: dict[str, float] = {}
+    since_ms: int = 0
+    been: dict[int, tuple[float, ...]] = {}
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -123,6 +127,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             raise ValueError(f"personas' numbers have to differ and lie between 1 and {self.next_number - 1}")
         if len(self.training.means) != width or len(self.training.variances) != width:
             raise ValueError(f"expected {width} means and variances, one a feature")
+        if not set(self.training.been) <= set(numbers):
+            raise ValueError("where personas have been is said of others than those that there are")
+        if any(len(place) != width or not all(map(math.isfinite, place)) for place in self.training.been.values()):
+            raise ValueError(f"where a persona has been needs {width} finite coordinates, one a feature")
         for text, quantiles in self.quantiles.items():
             if len(quantiles) not in (0, QUANTILES):
                 raise ValueError(f"expected {QUANTILES} quantiles of `{text}` or none, these are {len(quantiles)}")

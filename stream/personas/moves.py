@@ -8,17 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.personas.centres import dimensions, grown, inertia, settled, shares, shrunk, started
+from stream.personas.centres import cut, grown, inertia, settled, shares, shrunk, started
 from stream.personas.model import Floats
 
-#: By this share of what is even a persona more, or one fewer, has to be better than that.
-_RELUCTANCE = 0.15
+#: A persona more has to bring as much as so many cuts through the middle of one that is there.
+_CUTS = 2.45
+#: By this share of that a persona more, or one fewer, has to be better than that.
+_RELUCTANCE = 0.08
 #: An exchange has to take away this share of the error.
 _EXCHANGE = 0.03
 #: So often k-means++ begins anew, as scikit-learn does it; fewer times to find out how many personas there are.
 _STARTS = 10
 _STARTS_EACH = 4
-#: So often the number is looked for, each time with the directions that the one before has left.
+#: So often the number is looked for, each time with the cut that the one before has left.
 _LOOKS = 2
 
 
@@ -38,14 +40,13 @@ class Candidate:
     centres: Floats
 
 
-def error_for(samples: Floats, centres: Floats, directions: float) -> float:
-    """How badly centres fit, their number considered: log of the inertia + 2 / directions * log k; less is better.
+def error_for(samples: Floats, centres: Floats, one_cut: float) -> float:
+    """How badly centres fit, their number considered: log of the inertia + what cuts would bring; less is better.
 
-    Samples spread evenly in so many directions have an inertia like k ** (-2 / directions): what any further centre
-    brings even where there are no groups. So one more is better only where it parts what has a gap (two equal groups
-    of normal shape have one from about two standard deviations on). After Krzanowski and Lai (1988).
+    A cut through the middle of one of k groups takes away about ``one_cut`` / k of the error, although there is no gap.
+    Groups of counts have more than one middle and lie unevenly, so it takes more than a cut to call a part a persona.
     """
-    return math.log(max(inertia(samples, centres), 1e-300)) + 2.0 / directions * math.log(len(centres))
+    return math.log(max(inertia(samples, centres), 1e-300)) + _CUTS * one_cut * math.log(len(centres))
 
 
 def better_moves(
@@ -59,19 +60,26 @@ def better_moves(
     """The moves that beat the present centres on the samples held back.
 
     ``bounds`` are the least and the largest number of personas. All candidates are made from ``samples``, and so are
-    the present centres before they are compared.
+    the present centres before they are compared. More may be one or two more.
     """
     k = len(present)
     here = settled(samples, present)
     more = grown(samples, here, random, min_share)
-    # A group that has no centre yet would count as scatter, all in one direction.
-    directions = dimensions(samples, here if more is None else more)
-    wanted = error_for(held, here, directions) - _RELUCTANCE * 2.0 / directions * math.log(1 + 1 / k)
+    one_cut = cut(samples, here if more is None else more)
+    others: list[tuple[Move, Floats]] = []
+    if more is not None and k < bounds[1]:
+        others.append((Move.MORE, more))
+        # Where groups lie in pairs the first of them brings little as long as the second has no centre.
+        two_more = grown(samples, more, random, min_share) if k + 1 < bounds[1] else None
+        if two_more is not None:
+            others.append((Move.MORE, two_more))
+    if k > bounds[0]:
+        others.append((Move.FEWER, shrunk(samples, here)))
     found = []
-    if more is not None and k < bounds[1] and error_for(held, more, directions) < wanted:
-        found.append(Candidate(Move.MORE, more))
-    if k > bounds[0] and error_for(held, fewer := shrunk(samples, here), directions) < wanted:
-        found.append(Candidate(Move.FEWER, fewer))
+    errors = [error_for(held, centres, one_cut) for _, centres in others]
+    wanted = error_for(held, here, one_cut) - _RELUCTANCE * _CUTS * one_cut * math.log(1 + 1 / k)
+    if errors and min(errors) < wanted:
+        found.append(Candidate(*others[int(np.argmin(errors))]))
     if more is not None and k > 1:
         other = shrunk(samples, more)
         if inertia(held, other) < (1 - _EXCHANGE) * inertia(held, here):
@@ -87,10 +95,9 @@ def best_start(
     found = {k: started(samples, k, random, _STARTS if least == most else _STARTS_EACH) for k in range(least, most + 1)}
     best = most
     for _ in range(_LOOKS if least < most else 0):
-        # With more centres than groups the scatter within them looks rounder than it is.
-        directions = dimensions(samples, found[best])
-        errors = {k: error_for(held, centres, directions) for k, centres in found.items()}
-        enough = min(errors.values()) + _RELUCTANCE * 2.0 / directions / most
+        one_cut = cut(samples, found[best])
+        errors = {k: error_for(held, centres, one_cut) for k, centres in found.items()}
+        enough = min(errors.values()) + _RELUCTANCE * _CUTS * one_cut / most
         best = min(k for k, error in errors.items() if error <= enough)
     centres = found[best] if least == most else started(samples, best, random, _STARTS)
     for _ in range(best):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -12,8 +12,9 @@ from stream.errors import SamplesError
 from stream.instants import format_instant
 from stream.personas.centres import grown, inertia, settled, shares, shrunk, squares
 from stream.personas.drift import Drift, DriftWatch
-from stream.personas.identity import matched
+from stream.personas.identity import matched, strayed
 from stream.personas.labels import labels
+from stream.personas.memory import been, remembered
 from stream.personas.model import Floats, Model, Persona, Quality, Training, transformed
 from stream.personas.moves import Candidate, best_start, better_moves, without_smallest
 from stream.personas.online import OnlineKMeans
@@ -63,12 +64,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Draft:
-    """Centres on their way to a version: ``who`` has for each the index of the persona that it continues."""
+    """Centres on their way to a version: ``who`` has for each the index of the persona that it continues.
+
+    ``moved`` is whether they are where a move leads to.
+    """
 
     centres: Floats
     who: list[int | None]
     shares: Floats
     counted: float
+    moved: bool = False
 
 
 @dataclass
@@ -199,6 +204,7 @@ class Trainer:
         if self._known is None:
             return _Draft(centres, [None] * len(centres), found, float(len(recent)))
         who = matched(self._known.centres / scales, centres)
+        who = strayed(been(self._known), centres - self._scaling.means / scales, who)
         counted = float(len(recent))
         if (
             sorted(index for index in who if index is not None)
@@ -227,7 +233,7 @@ class Trainer:
         if centres is None:
             return draft
         self._row = _Row()
-        return self._draft(centres, recent, scales)
+        return replace(self._draft(centres, recent, scales), moved=True)
 
     def _begun_anew(self, present: Floats, recent: Floats, held: Floats, random: np.random.Generator) -> Floats | None:
         """Nobody knows the personas before the first version: now there are more samples to look for centres."""
@@ -284,6 +290,8 @@ class Trainer:
                 next_number += 1
         places = draft.centres - self._scaling.means / scales
         texts = labels(self._settings.names, places)
+        # A move parts some and joins others, so all have another neighbourhood.
+        places_been = remembered(None if draft.moved else known, draft.who, places, at_ms)
         centres = (draft.centres * scales).tolist()
         personas = [
             Persona(number, tuple(centre), share, text)
@@ -298,6 +306,8 @@ class Trainer:
             wins=self._row.wins,
             below=self._row.below,
             ranked=counted,
+            since_ms=known.training.since_ms if known else at_ms,
+            been={number: tuple(place) for number, place in zip(numbers, places_been.tolist(), strict=True)},
         )
         return Model(
             version=last.version + 1 if last else 1,

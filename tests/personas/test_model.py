@@ -77,6 +77,23 @@ def test_numbers_are_never_used_twice_in_a_model() -> None:
         decode(json.dumps(json.loads(encode(model())) | {"personas": msgspec.to_builtins(twice)}).encode())
 
 
+@pytest.mark.parametrize(
+    ("been", "message"),
+    [
+        ({"3": [0.0, 0.0]}, "is said of others than those that there are"),
+        ({"2": [0.0]}, "needs 2 finite coordinates"),
+    ],
+)
+def test_where_personas_have_been_is_said_of_those_that_there_are(been: dict[str, object], message: str) -> None:
+    data = json.loads(encode(model()))
+    assert decode(json.dumps(data).encode()).training.been == {}
+    data["training"]["been"] = {"2": [0.0, 0.0]}
+    decode(json.dumps(data).encode())
+    data["training"]["been"] = been
+    with pytest.raises(ModelError, match=message):
+        decode(json.dumps(data).encode())
+
+
 def test_values_are_transformed_with_their_sign() -> None:
     values = transformed(np.array([0.0, np.e - 1, 1 - np.e]))
     assert values.tolist() == pytest.approx([0, 1, -1])

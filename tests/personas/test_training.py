@@ -126,6 +126,59 @@ def test_with_a_fixed_number_a_persona_without_customers_makes_room_for_a_new_ha
     assert agreement(models[-1].nearest(vectors), groups) > 0.95
 
 
+def test_a_persona_whose_customers_slowly_become_others_dies() -> None:
+    trainer = Trainer(settings((2, 8)))
+    models, _ = run(trainer, range(0, 36, 3), daily=2_000)
+    number = int(models[-1].nearest(np.expm1(FOUR[3:]))[0])
+    died = []
+    for step in range(1, 11):
+        going = FOUR.copy()
+        going[3] += 0.1 * step * (FOUR[0] - FOUR[3])
+        models, events = run(trainer, range(33 + 3 * step, 34 + 3 * step), going, daily=2_000)
+        died += [event.number for event in events if isinstance(event, Death)]
+    assert died == [number]
+    assert len(models[-1].personas) == 3
+
+
+def test_a_persona_that_is_elsewhere_within_a_month_is_another_however_small_the_steps() -> None:
+    trainer = Trainer(settings((4, 4)))
+    models, _ = run(trainer, range(0, 36, 3), daily=2_000)
+    number = int(models[-1].nearest(np.expm1(FOUR[3:]))[0])
+    told: list[Event] = []
+    for step in range(1, 11):
+        going = FOUR.copy()
+        going[3, 3] += 0.4 * step
+        if step == 5:  # killed and started again: where personas have been is in the model
+            trainer = Trainer(settings((4, 4)), decode(encode(models[-1])))
+        models, events = run(trainer, range(33 + 3 * step, 34 + 3 * step), going, daily=2_000)
+        told += [event for event in events if isinstance(event, Birth | Death)]
+    born, died = told
+    assert (type(born), born.number, type(died), died.number) == (Birth, 5, Death, number)
+    assert sorted(models[-1].training.been) == numbers(models[-1])
+
+
+def test_nobody_dies_when_all_customers_slowly_do_more() -> None:
+    trainer = Trainer(settings((4, 4)))
+    run(trainer, range(0, 36, 3), daily=2_000)
+    told: list[Event] = []
+    for step in range(1, 11):
+        told += run(trainer, range(33 + 3 * step, 34 + 3 * step), FOUR + 0.25 * step, daily=2_000)[1]
+    assert not [event for event in told if isinstance(event, Birth | Death)]
+    assert [event for event in told if isinstance(event, Shift)]
+
+
+def test_a_persona_that_has_been_elsewhere_for_long_is_at_home_there() -> None:
+    """Only where personas have been lately counts: in the end a long way of small steps kills nobody."""
+    trainer = Trainer(settings((4, 4)))
+    run(trainer, range(0, 36, 3), daily=2_000)
+    told: list[Event] = []
+    for step in range(1, 13):
+        going = FOUR.copy()
+        going[3, 3] += 0.2 * step  # away from all others
+        told += run(trainer, range(36 + 30 * step, 37 + 30 * step), going, daily=2_000)[1]
+    assert not [event for event in told if isinstance(event, Birth | Death)]
+
+
 def test_drift_is_told_with_the_next_version_and_once() -> None:
     trainer = Trainer(settings((4, 4)))
     models, _ = run(trainer, range(2))

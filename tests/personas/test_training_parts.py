@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.personas.centres import dimensions, grown, inertia, settled, shares, shrunk, started
+from stream.personas.centres import cut, grown, inertia, settled, shares, shrunk, started
 from stream.personas.drift import Drift, DriftWatch
-from stream.personas.identity import matched
+from stream.personas.identity import matched, strayed
 from stream.personas.labels import labels
 from stream.personas.model import Floats
 from stream.personas.moves import Move, best_start, better_moves, without_smallest
@@ -79,11 +79,20 @@ def test_the_smallest_is_put_elsewhere_but_not_where_it_would_be_small_again() -
     assert without_smallest(remote, np.array([[0.0, 0.0], [90.0, 90.0]]), rng(), 0.05) is None
 
 
-def test_directions_of_scatter() -> None:
-    random = rng()
-    centre = np.zeros((1, 3))
-    assert dimensions(random.normal(size=(4_000, 3)), centre) == pytest.approx(3, abs=0.05)
-    assert dimensions(random.normal(size=(4_000, 1)) * np.ones(3), centre) == pytest.approx(1, abs=0.05)
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_what_a_cut_through_the_middle_brings(width: int) -> None:
+    ball = rng().normal(size=(20_000, width))
+    assert cut(ball, np.zeros((1, width))) == pytest.approx(2 / np.pi / width, abs=0.02)
+
+
+def test_one_gap_among_groups_does_not_change_what_a_cut_brings() -> None:
+    samples = around(CORNERS, 500)
+    assert cut(samples, settled(samples, CORNERS[:3])) == pytest.approx(cut(samples, CORNERS), abs=0.02)
+    assert cut(samples, np.array([[5.0, 0.0], [5.0, 10.0]])) > 0.9
+
+
+def test_nothing_is_brought_by_cutting_what_lies_in_one_place() -> None:
+    assert cut(np.ones((50, 2)), np.array([[1.0, 1.0], [0.0, 0.0]])) == 0.0
 
 
 def moves(samples: Floats, present: Floats, bounds: tuple[int, int]) -> list[Move]:
@@ -95,6 +104,16 @@ def test_one_more_where_a_group_has_no_centre() -> None:
     samples = around(CORNERS, 300)
     assert moves(samples, CORNERS[:3], (2, 6)) == [Move.MORE]
     assert moves(samples, CORNERS[:3], (2, 3)) == []
+
+
+def test_two_more_where_groups_lie_in_pairs() -> None:
+    pairs = np.array([[0.0, 0.0], [2.5, 0.0], [0.0, 40.0], [2.5, 40.0], [40.0, 0.0]])
+    samples = around(pairs, 300)
+    present = np.array([[1.25, 0.0], [1.25, 40.0], [40.0, 0.0]])
+    # One of them alone does not bring enough.
+    assert moves(samples, present, (2, 4)) == []
+    (found,) = better_moves(samples, samples[::5], present, (2, 9), 0.01, rng())
+    assert (found.move, len(found.centres)) == (Move.MORE, 5)
 
 
 def test_one_fewer_where_a_group_has_two() -> None:
@@ -130,6 +149,20 @@ def test_a_start_finds_how_many_groups_there_are(groups: int) -> None:
     assert len(best_start(samples, held, (2, 9), 0.01, rng())) == groups
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_counts_are_not_parted_although_they_are_no_balls(seed: int) -> None:
+    """Counts have many zeros and long tails: with one more centre their error falls faster than that of balls."""
+    random = np.random.default_rng(seed)
+    visits = np.array([15.0, 8, 12, 6])
+    each = np.array([[0.1, 0.05, 0.9, 0.1], [0.9, 0.1, 0.1, 0.5], [0.1, 0.9, 0.8, 0.05], [0.05, 0.05, 0.3, 0.9]])
+    groups = random.integers(4, size=8_000)
+    came = random.poisson(visits[groups] * random.gamma(6.0, 1 / 6, size=8_000))
+    samples = np.log1p(random.poisson(each[groups] * came[:, None] * random.gamma(2.0, 0.5, size=(8_000, 4))))
+    samples /= samples.std(axis=0)
+    # Those who have hardly been there are a fifth.
+    assert len(best_start(samples, samples[::5], (2, 9), 0.01, rng())) == 5
+
+
 def test_identity_does_not_hang_on_the_order() -> None:
     assert matched(CORNERS, CORNERS[[2, 0, 3, 1]] + 0.3) == [2, 0, 3, 1]
 
@@ -149,6 +182,13 @@ def test_beyond_half_the_way_to_a_neighbour_it_is_another() -> None:
 def test_the_one_that_is_new_takes_nobodys_place() -> None:
     assert matched(CORNERS, np.vstack([[[5.0, 30.0]], CORNERS + 1])) == [None, 0, 1, 2, 3]
     assert matched(CORNERS, CORNERS[[3, 1]]) == [3, 1]
+
+
+def test_who_is_no_longer_where_they_have_been_has_strayed() -> None:
+    been = np.array([[0.0], [10.0], [30.0]])
+    now = np.array([[29.0], [4.9], [7.0], [16.0]])
+    assert strayed(been, now, [2, 0, None, 1]) == [2, 0, None, None]
+    assert strayed(been[:1], now[:1], [0]) == [0]
 
 
 def test_a_single_persona_is_always_the_same() -> None:
