@@ -91,14 +91,14 @@ export function valueRow(expression, value) {
   );
 }
 
-/** The latest changes of all customers; new ones come in at the top. */
-export function feed(limit, stream, signal) {
+/** The latest changes of all customers that are wanted; new ones come in at the top. */
+export function feed(limit, stream, signal, isWanted = () => true) {
   const list = h("ul", { class: "changes feed" });
   const none = h("p", { class: "soft small" }, "Nobody has entered or left a segment yet. As soon as somebody does, it stands here.");
   const known = new Set();
 
   function add(change) {
-    if (known.has(change.id)) return false;
+    if (known.has(change.id) || !isWanted(change)) return false;
     known.add(change.id);
     list.prepend(changeItem(change, { withCustomer: true }));
     none.hidden = true;
