@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -103,8 +104,8 @@ class PersonaHistory:
 class FollowedPersonas(Follower):
     """Follows both topics while it is entered (``async with``); ``history`` is empty until both have been read."""
 
-    def __init__(self, broker: str) -> None:
-        super().__init__("personas", "the topics of personas have not been read yet")
+    def __init__(self, broker: str, spoken: Callable[[], None] = lambda: None) -> None:
+        super().__init__("personas", "the topics of personas have not been read yet", spoken)
         self.history = PersonaHistory()
         self._broker = broker
 
@@ -124,5 +125,6 @@ class FollowedPersonas(Follower):
                         history.take_model(record.key, record.value)
                     else:
                         history.take_event(record.value)
-                if are_read:
+                if are_read and (records or self.problem is not None or self.history is not history):
                     self.history, self.problem = history, None
+                    self._spoken()

@@ -6,7 +6,7 @@ import abc
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -26,12 +26,14 @@ _log = logging.getLogger(__name__)
 class Follower(abc.ABC):
     """Reads while it is entered (``async with``); waits for topics and a broker that are not there.
 
-    ``problem`` says why nothing is known, for people; None when all is well. ``what`` is what it reads, for the log.
+    ``problem`` says why nothing is known, for people; None when all is well. ``what`` is what it reads, for the log;
+    ``spoken`` is called when something was read, and when that has failed.
     """
 
-    def __init__(self, what: str, problem: str) -> None:
+    def __init__(self, what: str, problem: str, spoken: Callable[[], None] = lambda: None) -> None:
         self.problem: str | None = problem
         self._what = what
+        self._spoken = spoken
         self._task: asyncio.Task[None] | None = None
 
     @abc.abstractmethod
@@ -60,6 +62,7 @@ class Follower(abc.ABC):
                 if str(error) != self.problem:
                     _log.warning("%s can't be followed: %s", self._what, error)
                 self.problem = str(error) or type(error).__name__
+                self._spoken()
             await asyncio.sleep(RETRY_S)
 
 

@@ -93,13 +93,13 @@ class PresentWorkers:
 class FollowedWorkers(Follower):
     """Follows the topic while it is entered (``async with``); waits for a topic and a broker that are not there.
 
-    ``problem`` says why nothing is known, for people; None when all is well. ``spoken`` is called after each batch.
+    ``problem`` says why nothing is known, for people; None when all is well. ``spoken`` is called after each batch, and
+    when something has failed.
     """
 
     def __init__(self, broker: str, spoken: Callable[[], None] = lambda: None) -> None:
-        super().__init__("workers", "the workers' topic has not been read yet")
+        super().__init__("workers", "the workers' topic has not been read yet", spoken)
         self._broker = broker
-        self._spoken = spoken
         self._workers = PresentWorkers()
 
     def present(self) -> list[Announcement]:
