@@ -53,7 +53,7 @@ _PERSONA: dict[str, Schema] = {
         ),
         "description": "One a feature, in their order; null for a persona that is gone.",
     },
-    "words": list_of(TEXT, description="What sets it apart in sentences, the furthest first."),
+    "words": list_of(TEXT, maxItems=4, description="What sets it apart in sentences, the furthest first."),
 }
 _FEATURES = list_of(
     object_of(

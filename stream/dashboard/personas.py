@@ -27,6 +27,8 @@ _WEEK_MS = 7 * DAY_MS
 _CURVE_STEP_MS, _CURVE_STEPS = 6 * HOUR_MS, 28
 _MOVES_S = 5.0
 _VERSIONS, _EVENTS = 30, 50
+#: As many as a label may have at most; the numbers of all features stand beside them.
+_SENTENCES = 4
 
 
 class Personas:
@@ -208,7 +210,7 @@ class Personas:
             if text is not None:
                 said[text] = abs(deviation)
         values = [{"value": value, "deviation": round(one, 4)} for value, one in zip(here, deviations, strict=True)]
-        return values, sorted(said, key=lambda text: -said[text])
+        return values, sorted(said, key=lambda text: -said[text])[:_SENTENCES]
 
     def _version(self, model: Model, now: Now) -> Json:
         quality = model.quality

@@ -141,6 +141,11 @@ def test_a_customer_s_persona(page: Page, dashboard: Dashboard) -> None:
     expect(persona.get_by_role("link", name="Bargain hunters (p3)")).to_have_attribute("href", "/personas/p3")
     expect(persona).to_contain_text("very high coupons, high orders")
     expect(page.locator(".memberships")).not_to_contain_text("ersona")
+    # An exit and the entry that belongs to it are one.
+    moved = page.locator(".timeline li").filter(has_text="Moved")
+    expect(moved).to_have_count(1)
+    expect(moved).to_contain_text("Regulars (p2) to Bargain hunters (p3)")
+    expect(page.locator(".timeline li")).to_have_count(9)
     dashboard.answers.personas_told.state = "no_version"
     page.reload()
     expect(page.locator(".memberships")).to_be_visible()

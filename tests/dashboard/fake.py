@@ -256,9 +256,7 @@ class FakeAnswers(Answers):
         except ValueError:
             raise RefusedError(400, "bad_cursor", "`cursor` is what an earlier answer gave") from None
         end = begin + limit
-        shown = [
-            {"customer_id": one.customer_id, "since": one.since, "holdout": one.holdout} for one in found[begin:end]
-        ]
+        shown = [msgspec.to_builtins(one) for one in found[begin:end]]
         return {"members": shown, "cursor": str(end) if end < len(found) else None}
 
     async def all_members(self, name: str) -> AsyncIterator[Sequence[Member]]:
@@ -294,10 +292,14 @@ class FakeAnswers(Answers):
             self._change(name, now_ms - number * 7 * _HOUR_MS, 12 - number, number % 2 == 0, customer)
             for number, name in enumerate(list(self._segments)[:10])
         ]
+        persona = self.personas_told.of_customer(now_ms)
+        if persona is not None:
+            names, at_ms = enumerate(("persona_p3", "persona_p2")), now_ms - 5 * _DAY_MS
+            changes[8:] = [self._change(name, at_ms, 4 - place, not place, customer) for place, name in names]
         is_away = customer == "away" or "workers" in self.away
         return {
             "customer_id": customer,
-            "persona": self.personas_told.of_customer(now_ms),
+            "persona": persona,
             "segments": self._memberships(with_holdout=True),
             "changes": changes,
             "worker": None if is_away else portrait(customer, now_ms, self._memberships(with_holdout=True)),

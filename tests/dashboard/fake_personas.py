@@ -115,7 +115,7 @@ class FakePersonas:
             "week_ago": None if number == 11 else int(members * (0.8 + 0.04 * number)),
             "sparkline": [int(members * (0.9 + 0.1 * math.sin(step / 5 + number))) for step in range(28)],
             "values": values,
-            "words": sorted(said, key=lambda text: said[text]),
+            "words": sorted(said, key=lambda text: said[text])[:4],
         }
 
     def _find(self, id_: str) -> tuple[int, str, int, tuple[float, ...]]:

@@ -140,15 +140,24 @@ function factList({ worker, worker_error: trouble }) {
 function timelineOf(changes) {
   if (!changes.length) return h("p", { class: "soft small" }, "Nothing yet, or it was longer ago than changes are kept.");
   const days = new Map();
-  for (const change of changes) {
+  const moves = movesAmong(changes);
+  const left = new Set(moves.values());
+  for (const change of changes.filter((one) => !left.has(one))) {
     const day = format.day(change.at);
     if (!days.has(day)) days.set(day, []);
     days.get(day).push(change);
   }
   return [...days].flatMap(([day, ofDay]) => [
     h("h3", { class: "day" }, day),
-    h("ul", { class: "changes" }, ...ofDay.map((change) => withKey(changeItem(change, { withEvidence: true }), change.id))),
+    h("ul", { class: "changes" }, ...ofDay.map((change) => withKey(changeItem(change, { withEvidence: true, from: moves.get(change) }), change.id))),
   ]);
+}
+
+/** Entries into personas, with the exits from others that belong to them: those just before, at the same instant. */
+function movesAmong(changes) {
+  const isOf = (change, kind) => change?.change === kind && change.segment && format.personaOf(change.segment) !== null;
+  const pairs = changes.slice(1).map((before, i) => [changes[i], before]);
+  return new Map(pairs.filter(([entry, exit]) => isOf(entry, "entered") && isOf(exit, "exited") && entry.at === exit.at && entry.sequence === exit.sequence + 1));
 }
 
 function withKey(item, key) {

@@ -8,6 +8,7 @@ import { segmentLink, table, time } from "./parts.js";
 
 const EVERY_MS = 30_000;
 const SHOWN = 7;
+const EVENTS_SHOWN = 6;
 const EVENTS = {
   birth: ["New", "in"],
   death: ["Gone", "out"],
@@ -73,7 +74,10 @@ function versionTable(caption, versions, inForce, pinned) {
 
 function eventParts(events) {
   if (!events.length) return h("p", { class: "soft small" }, "Nothing yet: none was born or has gone, and none has moved so far that it would be told.");
-  return h("ul", { class: "changes" }, ...events.map(eventItem));
+  const list = (some) => h("ul", { class: "changes" }, ...some.map(eventItem));
+  const [first, rest] = [events.slice(0, EVENTS_SHOWN), events.slice(EVENTS_SHOWN)];
+  if (!rest.length) return list(first);
+  return [list(first), h("details", { class: "plain" }, h("summary", {}, `${format.count(rest.length)} earlier`), list(rest))];
 }
 
 function eventItem({ id, at, version, event, persona, label, words }) {
