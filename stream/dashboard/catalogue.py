@@ -45,6 +45,11 @@ class Catalogue:
         )
 
     @property
+    def persona_features(self) -> tuple[str, ...] | None:
+        """By what customers are clustered, as canonical texts; None where that is not known."""
+        return None if self.personas is None else tuple(text(one) for _, one in self.personas.features)
+
+    @property
     def aliases(self) -> Mapping[str, str]:
         """Of personas, by id."""
         return {} if self.personas is None else self.personas.aliases

@@ -21,7 +21,10 @@ from stream.dashboard.openapi_parts import (
 _ID: Schema = {"type": "string", "pattern": "^p[1-9][0-9]{0,8}$"}
 _REAL: Schema = {"type": "number"}
 _VERSION: Schema = {"type": "integer", "minimum": 1}
-_IN_FORCE: Schema = {**or_null(_VERSION), "description": "The version in force: the pinned one, or the newest."}
+_IN_FORCE: Schema = {
+    **or_null(_VERSION),
+    "description": "The version in force: the newest that fits and holds.",
+}
 _TROUBLE: Schema = {**or_null(TEXT), "description": "Why nothing new is known of versions."}
 
 #: How one is called.
@@ -74,13 +77,13 @@ PERSONA_SCHEMAS: dict[str, Schema] = {
         at=INSTANT,
         **CLOCK,
         state={
-            "enum": ["learned", "no_version", "not_defined", "unknown"],
-            "description": "Whether there is a version, and if not why: none was learned yet, the definitions have no "
-            "`personas:`, or the broker does not tell.",
+            "enum": ["learned", "no_version", "other_features", "not_defined", "unknown"],
+            "description": "Whether there is a version, and if not why: none was learned yet, all are by other "
+            "features, the definitions have no `personas:`, or the broker does not tell.",
         },
         trouble=_TROUBLE,
         version=_IN_FORCE,
-        pinned=or_null(_VERSION),
+        pinned={**or_null(_VERSION), "description": "The version that the trainer is to stay at."},
         effective_at=or_null(INSTANT),
         members={**COUNT, "description": "All who have a persona."},
         features=_FEATURES,
@@ -126,6 +129,8 @@ PERSONA_SCHEMAS: dict[str, Schema] = {
             object_of(
                 "",
                 version=_VERSION,
+                copy_of={**or_null(_VERSION), "description": "The earlier version that it brings back."},
+                fits={**TRUTH, "description": "Whether it is by the features of the definitions."},
                 effective_at=INSTANT,
                 age_s={**or_null({"type": "integer"}), "description": "By the stream clock."},
                 distance={**NUMBER, "description": "From the nearest centre, the root of the mean square, in scales."},

@@ -12,7 +12,7 @@ from stream.instants import parse_instant
 from stream.kafka.following import Follower, latest_of
 from stream.kafka.topics import PERSONA_EVENTS, PERSONA_MODELS
 from stream.language.persona_names import persona_segment
-from stream.personas.messages import Pin, parse_model_record
+from stream.personas.messages import Published
 from stream.personas.model import Model
 
 #: So many events are known; the latest.
@@ -43,30 +43,23 @@ class PersonaEvent(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(PersonaEvent)
 
 
-class PersonaHistory:
-    """All that the topics have told so far. What is neither a version nor an event is passed over."""
+class PersonaHistory(Published):
+    """All that the topics have told so far. What is neither a version nor an event is passed over.
 
-    def __init__(self) -> None:
-        self.models: dict[int, Model] = {}
-        #: The version at which personas stay; None: at none.
-        self.pinned: int | None = None
+    ``features`` are those that the definitions have, None where nobody knows: workers take no versions by others.
+    """
+
+    def __init__(self, features: tuple[str, ...] | None = None) -> None:
+        super().__init__()
+        self._features = features
         self._events: dict[str, PersonaEvent] = {}
 
     def take_model(self, key: bytes | None, value: bytes | None) -> None:
         """A record of ``persona-models``."""
         try:
-            told = parse_model_record(key, value)
+            self.take(key, value)
         except ModelError as error:
             _log.warning("%s: passed over: %s", PERSONA_MODELS, error)
-            return
-        if isinstance(told, Pin):
-            self.pinned = told.version
-        elif told is not None:
-            self.models[told.version] = told
-        elif key is not None and key.isdigit():
-            self.models.pop(int(key), None)
-        else:
-            self.pinned = None
 
     def take_event(self, value: bytes | None) -> None:
         """A record of ``persona-events``; one that is told again has the same id."""
@@ -82,7 +75,11 @@ class PersonaHistory:
 
     def newest_first(self) -> list[Model]:
         """The versions, the latest first."""
-        return [self.models[version] for version in sorted(self.models, reverse=True)]
+        return [self.versions[version] for version in sorted(self.versions, reverse=True)]
+
+    def fits(self, model: Model) -> bool:
+        """Whether a version is one for the definitions."""
+        return self._features is None or model.features == self._features
 
     def events(self) -> list[PersonaEvent]:
         """The latest first; of one instant, the last that was told."""
@@ -90,24 +87,25 @@ class PersonaHistory:
         return sorted(latest_first, key=lambda event: -parse_instant(event.at))
 
     def in_force(self, clock_ms: int | None) -> Model | None:
-        """The version that customers have their personas by at the stream clock: the pinned one, or the newest.
+        """The version that customers have their personas by at the stream clock: the newest of those that fit.
 
         One that takes effect later counts only where there is no earlier one.
         """
-        if self.pinned in self.models:
-            return self.models[self.pinned]
-        versions = self.newest_first()
-        begun = [model for model in versions if clock_ms is None or model.effective_ms <= clock_ms]
-        return next(iter(begun or versions[-1:]), None)
+        fitting = [model for model in self.newest_first() if self.fits(model)]
+        begun = [model for model in fitting if clock_ms is None or model.effective_ms <= clock_ms]
+        return next(iter(begun or fitting[-1:]), None)
 
 
 class FollowedPersonas(Follower):
     """Follows both topics while it is entered (``async with``); ``history`` is empty until both have been read."""
 
-    def __init__(self, broker: str, spoken: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, broker: str, features: tuple[str, ...] | None = None, spoken: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__("personas", "the topics of personas have not been read yet", spoken)
-        self.history = PersonaHistory()
+        self.history = PersonaHistory(features)
         self._broker = broker
+        self._features = features
 
     def segments(self) -> list[str]:
         """Those that the members of the newest version's personas are in."""
@@ -115,7 +113,7 @@ class FollowedPersonas(Follower):
         return [] if model is None else [persona_segment(f"p{one.number}") for one in model.personas]
 
     async def _read(self) -> None:
-        history = PersonaHistory()
+        history = PersonaHistory(self._features)
         async with latest_of(self._broker, {PERSONA_MODELS: None, PERSONA_EVENTS: EVENTS_KEPT}) as lists:
             async for records, are_read in lists:
                 for record in records:

@@ -131,6 +131,8 @@ class Personas:
             return "learned"
         if self._catalogue.definitions is not None and self._catalogue.personas is None:
             return "not_defined"
+        if self._followed.history.versions:
+            return "other_features"
         return "unknown" if self._followed.problem is not None else "no_version"
 
     async def _found(self, id_: str) -> tuple[Now, Model | None]:
@@ -216,6 +218,8 @@ class Personas:
         quality = model.quality
         return {
             "version": model.version,
+            "copy_of": model.copy_of,
+            "fits": self._followed.history.fits(model),
             "effective_at": model.effective_at,
             "age_s": None if now.clock_ms is None else round((now.clock_ms - model.effective_ms) / 1_000),
             "distance": quality.distance,

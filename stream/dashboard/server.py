@@ -88,7 +88,7 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def _followed(catalogue: Catalogue, broker: str) -> AsyncIterator[FollowedPersonas]:
     """Personas are not followed where the definitions file has none: their topics need not be there."""
-    followed = FollowedPersonas(broker)
+    followed = FollowedPersonas(broker, catalogue.persona_features)
     if catalogue.definitions is not None and catalogue.personas is None:
         followed.problem = None
         yield followed

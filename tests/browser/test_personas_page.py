@@ -69,6 +69,7 @@ def test_versions_and_events(page: Page, dashboard: Dashboard) -> None:
 
     expect(page.locator("[data-version='38']")).to_contain_text("pinned")
     expect(page.locator(".headline")).to_contain_text("pinned at version 38")
+    expect(page.locator("[data-version='41']")).to_contain_text("as 38")
     expect(page.get_by_text("Personas stay at version 38")).to_be_visible()
 
 
@@ -77,6 +78,7 @@ def test_versions_and_events(page: Page, dashboard: Dashboard) -> None:
     [
         ("not_defined", "The definitions have no personas"),
         ("no_version", "No version has been learned yet"),
+        ("other_features", "No version fits these definitions"),
         ("unknown", "It is not known whether there are personas"),
     ],
 )
@@ -89,6 +91,17 @@ def test_what_to_do_while_there_are_none(page: Page, dashboard: Dashboard, state
         expect(page.locator("pre")).to_contain_text("personas:")
     if state == "unknown":
         expect(page.locator("main")).to_contain_text("no broker answers")
+
+
+def test_members_without_a_version(page: Page, dashboard: Dashboard) -> None:
+    told = dashboard.answers.personas_told
+    told.state, told.is_left, told.trouble = "unknown", True, "no broker answers"
+    page.goto("/personas")
+    expect(page.locator("[data-count=persona_p3]")).to_have_text("2,407")
+    expect(page.locator("main > .notice").last).to_contain_text(
+        "is not known: the broker does not tell: no broker answers"
+    )
+    expect(page.locator("[data-persona=p3] .alert")).to_be_hidden()
 
 
 def test_one_persona(page: Page, dashboard: Dashboard) -> None:

@@ -58,6 +58,8 @@ class FakePersonas:
         self.state = "learned"
         self.trouble: str | None = None
         self.pinned: int | None = None
+        #: Who had them has them still, whatever is known of versions.
+        self.is_left = False
         self.sizes = {f"p{number}": size for number, _, size, _ in _PERSONAS}
 
     def _together(self) -> int:
@@ -77,12 +79,12 @@ class FakePersonas:
             **self._clock(now_ms),
             "state": self.state,
             "trouble": self.trouble,
-            "version": (self.pinned or _VERSION) if learned else None,
+            "version": _VERSION if learned else None,
             "pinned": self.pinned if learned else None,
             "effective_at": format_instant(now_ms - 7 * _HOUR_MS) if learned else None,
-            "members": self._together() if learned else 0,
+            "members": self._together() if learned or self.is_left else 0,
             "features": self.features() if learned else [],
-            "personas": [self._summary(*one) for one in _PERSONAS] if learned else [],
+            "personas": [self._summary(*one) for one in _PERSONAS] if learned or self.is_left else [],
         }
 
     def _named(self, number: int, label: str) -> Json:
@@ -92,7 +94,7 @@ class FakePersonas:
             "segment": f"persona_{id_}",
             "alias": ALIASES.get(id_),
             "label": label,
-            "is_in_version": True,
+            "is_in_version": self.state == "learned",
         }
 
     def _summary(self, number: int, label: str, _: int, deviations: tuple[float, ...]) -> Json:
@@ -114,8 +116,8 @@ class FakePersonas:
             "exited_last_hour": members // 350,
             "week_ago": None if number == 11 else int(members * (0.8 + 0.04 * number)),
             "sparkline": [int(members * (0.9 + 0.1 * math.sin(step / 5 + number))) for step in range(28)],
-            "values": values,
-            "words": sorted(said, key=lambda text: said[text])[:4],
+            "values": values if self.state == "learned" else None,
+            "words": sorted(said, key=lambda text: said[text])[:4] if self.state == "learned" else [],
         }
 
     def _find(self, id_: str) -> tuple[int, str, int, tuple[float, ...]]:
@@ -161,7 +163,7 @@ class FakePersonas:
         return {
             **self._clock(now_ms),
             "trouble": self.trouble,
-            "version": (self.pinned or _VERSION) if learned else None,
+            "version": _VERSION if learned else None,
             "pinned": self.pinned if learned else None,
             "versions": versions if learned else [],
             "events": events if learned else [],
@@ -171,6 +173,8 @@ class FakePersonas:
         age_ms = 7 * _HOUR_MS + (_VERSION - number) * _DAY_MS
         return {
             "version": number,
+            "copy_of": self.pinned if number == _VERSION else None,
+            "fits": number > 30,
             "effective_at": format_instant(now_ms - age_ms),
             "age_s": age_ms // 1_000,
             "distance": round(1.16 + 0.01 * math.sin(number), 4),

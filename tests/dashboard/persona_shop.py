@@ -8,7 +8,7 @@ import msgspec
 
 from stream.instants import format_instant
 from stream.personas.drift import Drift
-from stream.personas.messages import event_values, model_records, pin_record
+from stream.personas.messages import event_records, model_records, pin_record
 from stream.personas.model import Model, Persona, Quality, Training
 from stream.personas.publication import births_and_deaths
 from stream.personas.shift import Shift
@@ -63,7 +63,11 @@ SECOND = model(2, NOW_MS - DAY_MS, 1, 2, 3)
 def records(pinned: int | None = None) -> list[tuple[bytes, bytes | None]]:
     """What lies in the topic of models."""
     found = [*model_records(FIRST), *model_records(SECOND)]
-    return found if pinned is None else [*found, pin_record(pinned)]
+    if pinned is None:
+        return found
+    # As a trainer does it: the version comes back as a new one.
+    again = msgspec.structs.replace(FIRST, version=3, effective_at=format_instant(NOW_MS - HOUR_MS), copy_of=pinned)
+    return [*found, pin_record(pinned), *model_records(again)]
 
 
 def events() -> list[bytes]:
@@ -74,8 +78,8 @@ def events() -> list[bytes]:
         (SECOND, (*births_and_deaths(FIRST, SECOND), Shift(2, "recency", 9.04, 4.0), Drift(1, 0.7, 0.9, 90, 30)), None),
         (SECOND, births_and_deaths(FIRST, SECOND), None),
     ):
-        told += [value for _, value in event_values(version.version, version.effective_ms, events, reason)]
-    told += [value for _, value in event_values(3, NOW_MS, (), "the distance is worse by 4 %")]
+        told += [value for _, value in event_records(version.version, version.effective_ms, events, reason)]
+    told += [value for _, value in event_records(3, NOW_MS, (), "the distance is worse by 4 %")]
     return told
 
 

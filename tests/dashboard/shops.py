@@ -204,8 +204,9 @@ class FakePersonas(FollowedPersonas):
         models: Sequence[tuple[bytes, bytes | None]] = (),
         events: Sequence[bytes] = (),
         problem: str | None = None,
+        features: tuple[str, ...] | None = None,
     ) -> None:
-        super().__init__("nowhere:1")
+        super().__init__("nowhere:1", features)
         self.problem = problem
         for key, value in models:
             self.history.take_model(key, value)

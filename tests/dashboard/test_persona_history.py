@@ -42,12 +42,8 @@ def test_the_version_in_force() -> None:
     assert told.in_force(None) == told.in_force(NOW_MS) == shop.SECOND
     assert told.in_force(NOW_MS - 2 * DAY_MS) == shop.FIRST  # the second one has not taken effect yet
     assert told.in_force(NOW_MS - 30 * DAY_MS) == shop.FIRST
-    told.take_model(*pin_record(1))
-    assert (told.pinned, told.in_force(NOW_MS)) == (1, shop.FIRST)
-    told.take_model(*pin_record(77))  # one that is not kept any more
-    assert told.in_force(NOW_MS) == shop.SECOND
-    told.take_model(b"pin", None)
-    assert told.pinned is None
+    told.take_model(*pin_record(1))  # which the trainer has not heard of yet
+    assert (told.pinned, told.in_force(NOW_MS)) == (1, shop.SECOND)
     told.take_model(b"2", None)
     assert told.newest_first() == [shop.FIRST]
     told.take_model(b"1", None)
@@ -92,7 +88,7 @@ class Followed:
 
     def __init__(self, broker: str) -> None:
         self._spoken = asyncio.Event()
-        self.personas = FollowedPersonas(broker, self._spoken.set)
+        self.personas = FollowedPersonas(broker, spoken=self._spoken.set)
 
     async def until(self, holds: Callable[[PersonaHistory], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
@@ -120,16 +116,16 @@ def test_topics_that_come_later_are_followed() -> None:
                 await asyncio.to_thread(put, broker.address, PERSONA_MODELS, [(0, shop.records())])
                 events = [(b"", one) for one in shop.events()]
                 await asyncio.to_thread(put, broker.address, PERSONA_EVENTS, [(0, events)])
-                await followed.until(lambda told: len(told.events()) == 8 and len(told.models) == 2)
+                await followed.until(lambda told: len(told.events()) == 8 and len(told.versions) == 2)
                 assert personas.segments() == ["persona_p1", "persona_p2", "persona_p3"]
                 await asyncio.to_thread(put, broker.address, PERSONA_MODELS, [(0, [pin_record(1)])])
                 await followed.until(lambda told: told.pinned == 1)
                 assert personas.history.newest_first() == [shop.SECOND, shop.FIRST]
             again = Followed(broker.address)
             async with again.personas as personas:
-                await again.until(lambda told: bool(told.models))
+                await again.until(lambda told: bool(told.versions))
                 told = personas.history
-                assert (told.pinned, len(told.models), len(told.events())) == (1, 2, 8)
+                assert (told.pinned, len(told.versions), len(told.events())) == (1, 2, 8)
 
         asyncio.run(follow())
 

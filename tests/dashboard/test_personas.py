@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream.brokers.redis_server import RedisServer
@@ -216,11 +217,11 @@ def test_versions_and_what_happened(filled: RedisServer) -> None:
     ran(body)
 
 
-def test_the_pinned_version_is_in_force(filled: RedisServer) -> None:
+def test_a_pinned_version_comes_back_as_a_new_one(filled: RedisServer) -> None:
     async def body() -> None:
         async with dashboard(filled.url, definitions=shop.DEFINITIONS, personas=told(pinned=1)) as browser:
             answer = await ask(browser, "/v1/personas")
-            assert (answer["version"], answer["pinned"]) == (1, 1)
+            assert (answer["version"], answer["pinned"]) == (3, 1)
             assert {one["id"]: one["is_in_version"] for one in answer["personas"]} == {
                 "p1": True,
                 "p2": True,
@@ -228,7 +229,8 @@ def test_the_pinned_version_is_in_force(filled: RedisServer) -> None:
                 "p4": True,
             }
             versions = await ask(browser, "/v1/personas/versions")
-            assert (versions["version"], versions["pinned"], len(versions["versions"])) == (1, 1, 2)
+            assert (versions["version"], versions["pinned"]) == (3, 1)
+            assert [(one["version"], one["copy_of"]) for one in versions["versions"]] == [(3, 1), (2, None), (1, None)]
 
     ran(body)
 
@@ -271,6 +273,28 @@ def test_features_of_other_definitions_are_told_as_they_are_written(filled: Redi
             assert [(one["name"], one["words"], one["days"]) for one in answer["features"]] == [
                 (text, None, None) for text in other.features
             ]
+
+    ran(body)
+
+
+def test_versions_by_other_features_count_for_nothing(filled: RedisServer) -> None:
+    newer = msgspec.structs.replace(shop.without_features(shop.SECOND), version=3)
+
+    async def body() -> None:
+        first = FakePersonas(model_records(newer), features=shop.FEATURES)
+        async with dashboard(filled.url, definitions=shop.DEFINITIONS, personas=first) as browser:
+            answer = await ask(browser, "/v1/personas")
+            assert (answer["state"], answer["version"]) == ("other_features", None)
+            # Who has one has it all the same.
+            assert {one["id"]: one["is_in_version"] for one in answer["personas"]} == dict.fromkeys(
+                ("p1", "p2", "p3", "p4"), False
+            )
+        both = FakePersonas([*shop.records(), *model_records(newer)], features=shop.FEATURES)
+        async with dashboard(filled.url, definitions=shop.DEFINITIONS, personas=both) as browser:
+            answer = await ask(browser, "/v1/personas")
+            assert (answer["state"], answer["version"]) == ("learned", 2)
+            versions = (await ask(browser, "/v1/personas/versions"))["versions"]
+            assert [(one["version"], one["fits"]) for one in versions] == [(3, False), (2, True), (1, True)]
 
     ran(body)
 

@@ -50,7 +50,7 @@ function makeParts(persona, path, stream, signal) {
 
   function show(data) {
     clock.show(data.stream_clock, data.behind_s);
-    gone.hidden = data.is_in_version;
+    gone.hidden = data.is_in_version || data.version === null;
     numbers.show(data);
     const text = JSON.stringify([data.values, data.features, data.words]);
     if (text !== drawn) put(apart, apartParts(data));
@@ -90,7 +90,7 @@ function makeParts(persona, path, stream, signal) {
 }
 
 function apartParts({ values, words, features }) {
-  if (values === null) return h("p", { class: "soft small" }, "The version in force does not know it.");
+  if (values === null) return h("p", { class: "soft small" }, "No version that is in force describes it.");
   return h(
     "div",
     { class: "stack" },

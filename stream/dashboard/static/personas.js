@@ -36,8 +36,9 @@ export function openPersonas(root, { stream, signal }) {
   function show(data) {
     answer = data;
     clock.show(data.stream_clock, data.behind_s);
-    trouble.hidden = !data.trouble || data.state === "unknown";
-    setText(trouble, data.trouble ? `New versions can't be read: ${data.trouble}` : "");
+    const said = troubleOf(data);
+    trouble.hidden = said === "";
+    setText(trouble, said);
     showHeadline();
     if (!data.personas.length) {
       content = null;
@@ -45,7 +46,7 @@ export function openPersonas(root, { stream, signal }) {
     }
     for (const persona of data.personas) {
       if (!cards.has(persona.id)) cards.set(persona.id, personaCard(persona));
-      cards.get(persona.id).show(persona, data.features);
+      cards.get(persona.id).show(persona, data);
     }
     const elements = data.personas.map(({ id }) => cards.get(id).element);
     if (elements.length !== grid.children.length || elements.some((one, i) => grid.children[i] !== one)) put(grid, ...elements);
@@ -73,13 +74,26 @@ export function openPersonas(root, { stream, signal }) {
     for (const persona of answer.personas) {
       persona.members = count(persona);
       persona.share = answer.members ? persona.members / answer.members : null;
-      cards.get(persona.id).show(persona, answer.features);
+      cards.get(persona.id).show(persona, answer);
     }
     showHeadline();
   }, { signal });
 
   const fail = (error, retry) => showFailure(body, error, retry, "The personas could not be loaded");
   keepLoaded({ load: () => get("/v1/personas", signal), show, fail, everyMs: EVERY_MS, stream, signal });
+}
+
+/** What is missing where personas are shown. */
+function troubleOf({ personas, state, trouble }) {
+  if (!personas.length) return "";
+  if (state === "learned") return trouble ? `New versions can't be read: ${trouble}` : "";
+  const why = {
+    no_version: "no version is known",
+    other_features: "no version is by the features of these definitions",
+    not_defined: "these definitions have none; these are of earlier ones",
+    unknown: `the broker does not tell: ${trouble ?? "it has not been asked yet"}`,
+  };
+  return `What sets personas apart is not known: ${why[state]}.`;
 }
 
 /** Why there are none, and what to do. */
@@ -94,6 +108,13 @@ function nothing({ state, trouble }) {
     return empty(
       "No version has been learned yet",
       "The trainer makes the first one as soon as it has enough samples of customers. Is it running? ",
+      h("code", {}, "segstream trainer segments.yaml"),
+    );
+  }
+  if (state === "other_features") {
+    return empty(
+      "No version fits these definitions",
+      "Those that there are were learned by other features. A trainer that is started with these definitions begins anew: ",
       h("code", {}, "segstream trainer segments.yaml"),
     );
   }
@@ -123,7 +144,7 @@ function personaCard(persona) {
   );
   let drawn = "";
 
-  function show(now, features) {
+  function show(now, { features, version }) {
     members.move(now.members);
     curve.draw(now.sparkline);
     setText(label, now.label ?? "");
@@ -131,7 +152,7 @@ function personaCard(persona) {
     setText(inflow, format.count(now.entered_last_hour));
     setText(outflow, format.count(now.exited_last_hour));
     showWeek(week, now);
-    gone.hidden = now.is_in_version;
+    gone.hidden = now.is_in_version || version === null;
     const text = JSON.stringify(now.values);
     if (text !== drawn) put(apart, now.values && deviations(now.values, features, SHOWN));
     drawn = text;

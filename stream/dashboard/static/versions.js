@@ -42,7 +42,7 @@ export function versionsCard(stream, signal) {
 
 function versionParts({ versions, version: inForce, pinned }) {
   if (!versions.length) return h("p", { class: "soft small" }, "No version is known.");
-  const pin = pinned !== null && h("p", { class: "alert" }, `Personas stay at version ${format.count(pinned)}: it is pinned, and newer versions count for nothing until it is let go.`);
+  const pin = pinned !== null && h("p", { class: "alert" }, `Personas stay at version ${format.count(pinned)}: it is pinned, and no other is published until that ends. `, h("code", {}, "segstream personas unpin"));
   const [first, rest] = [versions.slice(0, SHOWN), versions.slice(SHOWN)];
   const old = rest.length > 0 && h("details", { class: "plain" }, h("summary", {}, `${format.plural(rest.length, "older version")}`), versionTable("Older versions", rest, inForce, pinned));
   return h(
@@ -61,7 +61,7 @@ function versionTable(caption, versions, inForce, pinned) {
     h(
       "tr",
       { "data-version": one.version },
-      h("th", { scope: "row" }, format.count(one.version), one.version === inForce && [" ", h("span", { class: "tag in" }, "in force")], one.version === pinned && [" ", h("span", { class: "tag warn" }, "pinned")]),
+      h("th", { scope: "row" }, format.count(one.version), one.copy_of !== null && h("span", { class: "soft", title: "An earlier version, brought back" }, ` as ${format.count(one.copy_of)}`), one.version === inForce && [" ", h("span", { class: "tag in" }, "in force")], one.version === pinned && [" ", h("span", { class: "tag warn" }, "pinned")], !one.fits && [" ", h("span", { class: "tag", title: "It is by other features than the definitions have" }, "other features")]),
       h("td", {}, time(one.effective_at, format.minute)),
       h("td", { class: "number" }, one.age_s === null || one.age_s < 0 ? "\u2013" : format.span(one.age_s)),
       h("td", { class: "number" }, format.count(one.personas.length)),
