@@ -39,6 +39,10 @@ class Now:
     #: The stream clock; None before the first change.
     clock_ms: int | None
 
+    def count(self, name: str) -> Count:
+        """Of a segment that came up since, nothing is counted yet."""
+        return self.counts.get(name, Count(0, 0))
+
 
 class Sizes:
     """``stream_ms`` and ``customers`` are what the workers tell: the newest stream clock, and all profiles.
@@ -189,7 +193,7 @@ class Sizes:
 
     async def summary(self, name: str, now: Now) -> Json:
         """A segment's short answer."""
-        segment, count, customers = self._catalogue.segment(name), now.counts[name], self._customers()
+        segment, count, customers = self._catalogue.segment(name), now.count(name), self._customers()
         clock_ms, members = now.clock_ms or 0, count.members
         minutes = await self._last_hour(name, clock_ms)
         hours = await self.last_hours(name, clock_ms)

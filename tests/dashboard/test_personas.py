@@ -148,6 +148,24 @@ def test_a_persona_that_nobody_has_yet(filled: RedisServer) -> None:
     ran(body)
 
 
+def test_a_version_that_comes_between_two_looks_at_redis(filled: RedisServer) -> None:
+    personas = FakePersonas(model_records(shop.SECOND))
+
+    async def body() -> None:
+        async with dashboard(filled.url, definitions=shop.DEFINITIONS, personas=personas) as browser:
+            await ask(browser, "/v1/personas")
+            fifth = msgspec.structs.replace(shop.SECOND.personas[0], number=5)
+            newer = msgspec.structs.replace(
+                shop.SECOND, version=3, personas=(*shop.SECOND.personas, fifth), next_number=6
+            )
+            for key, value in model_records(newer):
+                personas.history.take_model(key, value)
+            answer = await ask(browser, "/v1/personas")
+            assert [(one["id"], one["members"]) for one in answer["personas"]][-1] == ("p5", 0)
+
+    ran(body)
+
+
 @pytest.mark.parametrize("hours", [24, 168, 2160])
 def test_size_and_share_over_time(filled: RedisServer, hours: int) -> None:
     async def body() -> None:
