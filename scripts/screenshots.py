@@ -1,7 +1,8 @@
 """Pictures of each page of the dashboard, at both widths, light and dark, for a person to judge.
 
 ``python -m scripts.screenshots`` looks at invented data that it serves by itself; with ``--url`` at a dashboard that
-runs. ``--customer`` and ``--segment`` say whose pages are taken. Needs Chromium; see ``scripts/chromium.py``.
+runs. ``--customer``, ``--segment`` and ``--persona`` say whose pages are taken. Needs Chromium; see
+``scripts/chromium.py``.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ segments:
 """
 
 
-def pages(segment: str, customer: str) -> dict[str, str]:
+def pages(segment: str, customer: str, persona: str) -> dict[str, str]:
     """Each page's name and address."""
     return {
         "segments": "/",
         "segment": f"/segments/{quote(segment, safe='')}",
         "customers": "/customers",
         "customer": f"/customers/{quote(customer, safe='')}",
+        "personas": "/personas",
+        "persona": f"/personas/{quote(persona, safe='')}",
         "pipeline": "/pipeline",
         "draft": "/draft",
     }
@@ -117,6 +120,7 @@ def main() -> int:
     parser.add_argument("--url", help="a dashboard that runs; default: one over invented data")
     parser.add_argument("--segment", default="cart_abandoner")
     parser.add_argument("--customer", default="c006312")
+    parser.add_argument("--persona", default="p3")
     parser.add_argument("--only", action="append", help="only this page")
     parser.add_argument("--window", action="store_true", help="what fits into the window, not the whole page")
     arguments = parser.parse_args()
@@ -124,7 +128,7 @@ def main() -> int:
     if browser_path is None:
         print(HOW_TO_GET_IT, file=sys.stderr)
         return 69
-    chosen = {**pages(arguments.segment, arguments.customer), "draft-mistakes": "/draft"}
+    chosen = {**pages(arguments.segment, arguments.customer, arguments.persona), "draft-mistakes": "/draft"}
     if arguments.only:
         chosen = {name: path for name, path in chosen.items() if name in arguments.only}
     with contextlib.ExitStack() as stack:

@@ -6,8 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stream.language.persona_names import persona_of
+
 #: Of JSON: an object.
 Json = dict[str, Any]
+
+
+def sort_of(change: Json) -> str:
+    """Whether a change is one of ``segments`` or of ``personas``."""
+    return "segments" if persona_of(change["segment"] or "") is None else "personas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,19 @@ class Answers(Protocol):
 
     async def pipeline(self) -> Json: ...
 
-    async def changes(self, limit: int) -> Json: ...
+    async def changes(self, limit: int, sort: str) -> Json:
+        """The latest changes: ``all``, or only those of ``segments`` or of ``personas``."""
+        ...
+
+    async def personas(self) -> Json: ...
+
+    async def persona(self, id_: str) -> Json: ...
+
+    async def persona_history(self, id_: str, hours: int) -> Json: ...
+
+    async def persona_moves(self, hours: int) -> Json: ...
+
+    async def persona_versions(self) -> Json: ...
 
     async def counts(self) -> Json:
         """What the event ``counts`` of the stream says."""

@@ -17,15 +17,17 @@ from stream.dashboard.openapi import DOCUMENT
 from stream.dashboard.refusals import RefusedError
 from stream.dashboard.security import check_origin
 from stream.dashboard.streams import Streams
-from stream.language.words import NAME
+from stream.language.words import NAME, PERSONA_ID
 from stream.live.paths import CUSTOMERS, checked, customer_of
 
 _SEGMENTS = "/v1/segments/{name:[^/]*}"
+_PERSONA = "/v1/personas/{id:[^/]*}"
 _CUSTOMER = CUSTOMERS + "{id:[^/]*}"
 #: Browsers can't send the ids `.` and `..` in a path, whatever they are written as.
 _BY_QUERY = CUSTOMERS.rstrip("/")
 _HOURS = (24, 168, 2_160)
 _LIMIT_MAX = 1_000
+_SORTS = ("all", "segments", "personas")
 #: As OpenAPI, curl and people write the content type of YAML.
 _YAML = ("text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml")
 #: A text that begins so is a formula for a spreadsheet.
@@ -55,6 +57,11 @@ class Api:
             web.get(f"{_CUSTOMER}/segments", self._lookup),
             web.get(_CUSTOMER, self._customer),
             web.get(_BY_QUERY, self._customer_by_query),
+            web.get("/v1/personas", self._personas),
+            web.get("/v1/personas/moves", self._persona_moves),
+            web.get("/v1/personas/versions", self._persona_versions),
+            web.get(_PERSONA, self._persona),
+            web.get(f"{_PERSONA}/history", self._persona_history),
             web.get("/v1/pipeline", self._pipeline),
             web.get("/v1/changes", self._changes),
             web.get("/v1/stream", self._streams.serve),
@@ -75,10 +82,7 @@ class Api:
         return _json(await self._answers.segment(_name(request)))
 
     async def _history(self, request: web.Request) -> web.Response:
-        hours = _number(request, "hours", 24, max(_HOURS))
-        if hours not in _HOURS:
-            raise RefusedError(400, "bad_parameter", "`hours` is 24, 168 or 2160")
-        return _json(await self._answers.history(_name(request), hours))
+        return _json(await self._answers.history(_name(request), _hours(request)))
 
     async def _members(self, request: web.Request) -> web.Response:
         limit = _number(request, "limit", 50, _LIMIT_MAX)
@@ -130,7 +134,25 @@ class Api:
         return _json(await self._answers.pipeline())
 
     async def _changes(self, request: web.Request) -> web.Response:
-        return _json(await self._answers.changes(_number(request, "limit", 50, _LIMIT_MAX)))
+        sort = request.query.get("of", "all")
+        if sort not in _SORTS:
+            raise RefusedError(400, "bad_parameter", "`of` is all, segments or personas")
+        return _json(await self._answers.changes(_number(request, "limit", 50, _LIMIT_MAX), sort))
+
+    async def _personas(self, _: web.Request) -> web.Response:
+        return _json(await self._answers.personas())
+
+    async def _persona_moves(self, request: web.Request) -> web.Response:
+        return _json(await self._answers.persona_moves(_hours(request)))
+
+    async def _persona_versions(self, _: web.Request) -> web.Response:
+        return _json(await self._answers.persona_versions())
+
+    async def _persona(self, request: web.Request) -> web.Response:
+        return _json(await self._answers.persona(_persona_id(request)))
+
+    async def _persona_history(self, request: web.Request) -> web.Response:
+        return _json(await self._answers.persona_history(_persona_id(request), _hours(request)))
 
     async def _draft(self, request: web.Request) -> web.Response:
         check_origin(request)
@@ -149,6 +171,20 @@ def _name(request: web.Request) -> str:
     if not NAME.fullmatch(name):
         raise RefusedError(404, "unknown_segment", "there is no such segment")
     return name
+
+
+def _persona_id(request: web.Request) -> str:
+    id_ = request.match_info["id"]
+    if not PERSONA_ID.fullmatch(id_):
+        raise RefusedError(404, "unknown_persona", "there is no such persona")
+    return id_
+
+
+def _hours(request: web.Request) -> int:
+    hours = _number(request, "hours", 24, max(_HOURS))
+    if hours not in _HOURS:
+        raise RefusedError(400, "bad_parameter", "`hours` is 24, 168 or 2160")
+    return hours
 
 
 def _customer(raw_path: str) -> str:

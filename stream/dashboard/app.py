@@ -24,7 +24,17 @@ from stream.probes import Probes
 
 STATIC = Path(__file__).parent / "static"
 #: The pages that `index.html` shows, each by its own address.
-PAGES = ("/", "/segments", "/segments/{name}", "/customers", "/customers/{id:[^/]*}", "/pipeline", "/draft")
+PAGES = (
+    "/",
+    "/segments",
+    "/segments/{name}",
+    "/customers",
+    "/customers/{id:[^/]*}",
+    "/personas",
+    "/personas/{id:[^/]*}",
+    "/pipeline",
+    "/draft",
+)
 #: A definitions file is smaller; nothing else has a body.
 _BODY_BYTES_MAX = 1 << 20
 #: What needs no login: it tells nothing of customers, or is what people log in with.

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaError
 
-from stream.errors import BrokerUnreachableError, TopicsError
 from stream.instants import format_instant
+from stream.kafka.following import Follower
 from stream.kafka.reading import places_of, stop_consumer
 from stream.kafka.topics import DEAD_LETTERS, SEGMENT_CHANGES
 
@@ -23,11 +19,8 @@ _LETTERS = 20
 _VALUE_CHARACTERS = 2_000
 _FETCH_WAIT_MS = 1_000
 _FETCH_BYTES_MAX = 1 << 20
-_RETRY_S = 1.0
 #: What nobody answers any more is noticed by the ends of the topics, which are asked for as often.
 _ENDS_WITHIN_S = 10.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,19 +55,18 @@ def _whole(text: str | None) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 20 else -1
 
 
-class BrokerLook:
+class BrokerLook(Follower):
     """Follows the dead letters while it is entered (``async with``), and asks for the ends of the changes' topic.
 
     ``problem`` says why nothing is known, for people; None when all is well.
     """
 
     def __init__(self, broker: str) -> None:
-        self.problem: str | None = "the broker has not been asked yet"
+        super().__init__("the broker", "the broker has not been asked yet")
         self.dead_letters_total = 0
         self._broker = broker
         self._letters: deque[DeadLetter] = deque(maxlen=_LETTERS)
         self._ends: dict[int, int] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def letters(self) -> list[DeadLetter]:
         """The latest, newest first."""
@@ -83,28 +75,6 @@ class BrokerLook:
     def lag(self, offsets: Mapping[int, int]) -> int:
         """How many changes somebody who has read up to these offsets has not read."""
         return sum(max(0, end - offsets.get(partition, 0)) for partition, end in self._ends.items())
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._follow(), name="broker")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._task is not None, "it has been entered"
-        while not self._task.done():  # stopping a consumer may swallow one
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_RETRY_S)
-
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._read()
-            except (KafkaError, BrokerUnreachableError, TopicsError, OSError, TimeoutError) as error:
-                if str(error) != self.problem:
-                    _log.warning("the broker can't be asked: %s", error)
-                self.problem = str(error) or type(error).__name__
-            await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
         letters, changes = await places_of(self._broker, DEAD_LETTERS, SEGMENT_CHANGES)

@@ -12,7 +12,7 @@ from stream.dashboard.file import sources
 from stream.dashboard.words import Words
 from stream.language.canonical import text
 from stream.language.meaning import definitions_hash
-from stream.language.tree import Definitions, Literal, Segment, Type
+from stream.language.tree import Definitions, Literal, Personas, Segment, Type
 
 _NEVER = Literal(value=False, type=Type.BOOLEAN)
 
@@ -27,6 +27,7 @@ class Catalogue:
     zone: ZoneInfo
     definitions: str | None
     written: str | None
+    personas: Personas | None = None
 
     @classmethod
     def of(cls, definitions: Definitions | None, written: str, zone: ZoneInfo) -> Catalogue:
@@ -40,7 +41,18 @@ class Catalogue:
             zone,
             definitions_hash(definitions),
             written,
+            definitions.personas,
         )
+
+    @property
+    def persona_features(self) -> tuple[str, ...] | None:
+        """By what customers are clustered, as canonical texts; None where that is not known."""
+        return None if self.personas is None else tuple(text(one) for _, one in self.personas.features)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Of personas, by id."""
+        return {} if self.personas is None else self.personas.aliases
 
     def segment(self, name: str) -> Segment:
         """One that only Redis knows has nothing to say about itself."""

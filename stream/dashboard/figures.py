@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stream.dashboard.words.amounts import number
+from stream.instants import format_instant
 from stream.language.tree import Segment
 from stream.sinks.redis.keys import CAUSES, HOUR_MS
 from stream.sinks.redis.reading import Flow
@@ -24,6 +25,16 @@ class Point:
     members: int
     entered: int
     exited: int
+
+
+def told(point: Point) -> dict[str, str | int]:
+    """A point as it is answered."""
+    return {
+        "at": format_instant(point.at_ms),
+        "members": point.members,
+        "entered": point.entered,
+        "exited": point.exited,
+    }
 
 
 def curve(members: int, clock_ms: int, flows: Iterable[Flow], step_ms: int, count: int) -> list[Point]:

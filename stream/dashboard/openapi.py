@@ -2,71 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stream import __version__
+from stream.dashboard.openapi_parts import (
+    CLOCK,
+    COUNT,
+    INSTANT,
+    NAME,
+    NUMBER,
+    SHARE,
+    TEXT,
+    TRUTH,
+    Schema,
+    list_of,
+    map_of,
+    object_of,
+    or_null,
+    ref,
+)
+from stream.dashboard.openapi_personas import PERSONA_NAMES, PERSONA_SCHEMAS
 
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_NUMBER: Schema = {"type": "number", "minimum": 0}
-_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-_TRUTH: Schema = {"type": "boolean"}
-_INSTANT: Schema = {"$ref": "#/components/schemas/Instant"}
-_NAME: Schema = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}
 _CAUSES = ("event", "timer", "definitions", "erasure", "model")
 
-
-def _or_null(schema: Schema) -> Schema:
-    if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _list(items: Schema, **more: Any) -> Schema:
-    return {"type": "array", "items": items, **more}
-
-
-def _object(description: str, /, **properties: Schema) -> Schema:
-    """All of them are always there."""
-    found: Schema = {"type": "object", "required": list(properties), "properties": properties}
-    return {"description": description, **found} if description else found
-
-
-def _map(values: Schema, names: Schema | None = None) -> Schema:
-    found: Schema = {"type": "object", "additionalProperties": values}
-    return found if names is None else {**found, "propertyNames": names}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 _SEGMENT: dict[str, Schema] = {
-    "name": _NAME,
-    "description": _or_null(_TEXT),
-    "tags": _list(_TEXT),
-    "owner": _or_null(_TEXT),
-    "goal": _or_null(_TEXT),
-    "review_by": _or_null({"type": "string", "format": "date"}),
-    "min_size": _or_null(_COUNT),
-    "members": {**_COUNT, "description": "Members now, those who are held out among them."},
-    "held_out": {**_COUNT, "description": "How many of the members are held out."},
-    "share": {**_or_null(_SHARE), "description": "Of all customers; null where no worker is known."},
-    "entered_last_hour": {**_COUNT, "description": "Of the stream clock."},
-    "exited_last_hour": {**_COUNT, "description": "Of the stream clock."},
-    "week_ago": {**_or_null(_COUNT), "description": "Members a week before the stream clock; null where not known."},
-    "sparkline": _list(
-        _COUNT, minItems=24, maxItems=24, description="Members at the end of each of the last 24 hours of the clock."
+    "name": NAME,
+    "description": or_null(TEXT),
+    "tags": list_of(TEXT),
+    "owner": or_null(TEXT),
+    "goal": or_null(TEXT),
+    "review_by": or_null({"type": "string", "format": "date"}),
+    "min_size": or_null(COUNT),
+    "members": {**COUNT, "description": "Members now, those who are held out among them."},
+    "held_out": {**COUNT, "description": "How many of the members are held out."},
+    "share": {**or_null(SHARE), "description": "Of all customers; null where no worker is known."},
+    "entered_last_hour": {**COUNT, "description": "Of the stream clock."},
+    "exited_last_hour": {**COUNT, "description": "Of the stream clock."},
+    "week_ago": {**or_null(COUNT), "description": "Members a week before the stream clock; null where not known."},
+    "sparkline": list_of(
+        COUNT, minItems=24, maxItems=24, description="Members at the end of each of the last 24 hours of the clock."
     ),
-    "alerts": _list(_object("", kind={"enum": ["moved", "below_min_size", "review_due"]}, message=_TEXT)),
+    "alerts": list_of(object_of("", kind={"enum": ["moved", "below_min_size", "review_due"]}, message=TEXT)),
 }
-_CLOCK: dict[str, Schema] = {
-    "stream_clock": {**_or_null(_INSTANT), "description": "How far events have come; null before the first."},
-    "behind_s": {**_or_null(_NUMBER), "description": "So far the stream clock is behind the time of day."},
-}
-_FLOWS = _object("By cause.", **dict.fromkeys(_CAUSES, _COUNT))
+_FLOWS = object_of("By cause.", **dict.fromkeys(_CAUSES, COUNT))
 
 _SCHEMAS: dict[str, Schema] = {
     "Instant": {
@@ -75,65 +51,72 @@ _SCHEMAS: dict[str, Schema] = {
         "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
         "examples": ["2025-10-09T09:36:15.913Z"],
     },
-    "Error": _object("Why there is no answer: a code for programs, a reason for people.", error=_TEXT, message=_TEXT),
-    "Settings": _object(
-        "", time_zone=_TEXT, version=_TEXT, definitions=_or_null(_TEXT), login={**_TRUTH, "description": "Is needed."}
+    "Error": object_of("Why there is no answer: a code for programs, a reason for people.", error=TEXT, message=TEXT),
+    "Settings": object_of(
+        "",
+        time_zone=TEXT,
+        version=TEXT,
+        definitions=or_null(TEXT),
+        login={**TRUTH, "description": "Is needed."},
+        aliases=map_of(NAME, PERSONA_NAMES["id"]),
     ),
-    "Segment": _object("A segment in short.", **_SEGMENT),
-    "Segments": _object("", at=_INSTANT, **_CLOCK, customers=_or_null(_COUNT), segments=_list(_ref("Segment"))),
-    "SegmentInFull": _object(
+    "Segment": object_of("A segment in short.", **_SEGMENT),
+    "Segments": object_of("", at=INSTANT, **CLOCK, customers=or_null(COUNT), segments=list_of(ref("Segment"))),
+    "SegmentInFull": object_of(
         "",
         **_SEGMENT,
-        enter={**_or_null(_TEXT), "description": "The condition as canonical text."},
-        exit={**_or_null(_TEXT), "description": "The condition as canonical text."},
-        source={**_or_null(_TEXT), "description": "The segment as it was written, in YAML."},
-        words=_list(_TEXT, description="The same in plain sentences."),
-        causes=_object("Who entered and left within the last 24 hours of the clock.", **{"in": _FLOWS, "out": _FLOWS}),
-        median_stay_s={**_or_null(_COUNT), "description": "Of stays that have ended, to about 10 %."},
-        overlap=_list(_object("Members of both.", name=_NAME, members=_COUNT, share=_SHARE)),
+        enter={**or_null(TEXT), "description": "The condition as canonical text."},
+        exit={**or_null(TEXT), "description": "The condition as canonical text."},
+        source={**or_null(TEXT), "description": "The segment as it was written, in YAML."},
+        words=list_of(TEXT, description="The same in plain sentences."),
+        causes=ref("Causes"),
+        median_stay_s={**or_null(COUNT), "description": "Of stays that have ended, to about 10 %."},
+        overlap=ref("Overlap"),
     ),
-    "History": _object(
+    "Causes": object_of("Who entered and left within the last 24 hours of the clock.", **{"in": _FLOWS, "out": _FLOWS}),
+    "Overlap": list_of(object_of("Members of both.", name=NAME, members=COUNT, share=SHARE)),
+    "History": object_of(
         "The oldest first. The last point is of now.",
-        points=_list(_object("", at=_INSTANT, members=_COUNT, entered=_COUNT, exited=_COUNT)),
+        points=list_of(object_of("", at=INSTANT, members=COUNT, entered=COUNT, exited=COUNT)),
     ),
-    "Members": _object(
+    "Members": object_of(
         "",
-        members=_list(_object("", customer_id=_TEXT, since=_or_null(_INSTANT), holdout=_TRUTH)),
-        cursor={**_or_null(_TEXT), "description": "Where to go on; null: that was all."},
+        members=list_of(object_of("", customer_id=TEXT, since=or_null(INSTANT), holdout=TRUTH)),
+        cursor={**or_null(TEXT), "description": "Where to go on; null: that was all."},
     ),
-    "Memberships": _map(_object("", since=_INSTANT, holdout=_TRUTH), _NAME),
-    "Lookup": _object("", customer_id=_TEXT, sequence=_COUNT, segments=_ref("Memberships")),
-    "Change": _object(
+    "Memberships": map_of(object_of("", since=INSTANT, holdout=TRUTH), NAME),
+    "Lookup": object_of("", customer_id=TEXT, sequence=COUNT, segments=ref("Memberships")),
+    "Change": object_of(
         "As in the topic segment-changes, with words.",
-        id=_TEXT,
-        customer_id=_TEXT,
-        segment=_or_null(_NAME),
+        id=TEXT,
+        customer_id=TEXT,
+        segment=or_null(NAME),
         change={"enum": ["entered", "exited", "erased"]},
-        at=_INSTANT,
-        sequence=_COUNT,
+        at=INSTANT,
+        sequence=COUNT,
         cause={"enum": list(_CAUSES)},
-        event_id=_or_null(_TEXT),
-        values=_map({"type": ["number", "string", "boolean", "null"]}),
-        holdout=_TRUTH,
-        quiet=_TRUTH,
-        definitions=_TEXT,
-        words={**_TEXT, "description": "The evidence in plain English."},
+        event_id=or_null(TEXT),
+        values=map_of({"type": ["number", "string", "boolean", "null"]}),
+        holdout=TRUTH,
+        quiet=TRUTH,
+        definitions=TEXT,
+        words={**TEXT, "description": "The evidence in plain English."},
     ),
-    "Changes": _object("The newest first.", changes=_list(_ref("Change"))),
+    "Changes": object_of("The newest first.", changes=list_of(ref("Change"))),
     "Condition": {
         "description": "A comparison with its values, or several conditions joined.",
         "oneOf": [
             {
-                **_object("", text=_TEXT, words=_TEXT, values=_map({}), truth=_or_null(_TRUTH)),
+                **object_of("", text=TEXT, words=TEXT, values=map_of({}), truth=or_null(TRUTH)),
                 "properties": {
-                    "text": _TEXT,
-                    "words": _TEXT,
-                    "values": _map({}),
-                    "truth": _or_null(_TRUTH),
-                    "durations": _list(_TEXT),
+                    "text": TEXT,
+                    "words": TEXT,
+                    "values": map_of({}),
+                    "truth": or_null(TRUTH),
+                    "durations": list_of(TEXT),
                 },
             },
-            _object("", op={"enum": ["and", "or", "not"]}, parts=_list(_ref("Condition")), truth=_or_null(_TRUTH)),
+            object_of("", op={"enum": ["and", "or", "not"]}, parts=list_of(ref("Condition")), truth=or_null(TRUTH)),
         ],
     },
     "Portrait": {
@@ -141,20 +124,20 @@ _SCHEMAS: dict[str, Schema] = {
         "type": "object",
         "required": ["customer_id", "at", "features", "features_in_words", "next_timer", "why"],
         "properties": {
-            "customer_id": _TEXT,
-            "at": _INSTANT,
-            "features": _map({"type": ["number", "string", "boolean", "null"]}),
-            "features_in_words": _list(_TEXT),
-            "next_timer": _or_null(_INSTANT),
-            "why": _list(
+            "customer_id": TEXT,
+            "at": INSTANT,
+            "features": map_of({"type": ["number", "string", "boolean", "null"]}),
+            "features_in_words": list_of(TEXT),
+            "next_timer": or_null(INSTANT),
+            "why": list_of(
                 {
                     "type": "object",
                     "required": ["segment", "member", "enter", "exit"],
                     "properties": {
-                        "segment": _NAME,
-                        "member": _TRUTH,
-                        "enter": _list(_ref("Condition")),
-                        "exit": _list(_ref("Condition")),
+                        "segment": NAME,
+                        "member": TRUTH,
+                        "enter": list_of(ref("Condition")),
+                        "exit": list_of(ref("Condition")),
                     },
                     "additionalProperties": True,
                 }
@@ -162,99 +145,108 @@ _SCHEMAS: dict[str, Schema] = {
         },
         "additionalProperties": True,
     },
-    "Customer": _object(
+    "Customer": object_of(
         "",
-        customer_id=_TEXT,
-        segments=_ref("Memberships"),
-        changes=_list(_ref("Change"), description="The last 10, the newest first."),
-        worker=_or_null(_ref("Portrait")),
-        worker_error={**_or_null(_TEXT), "description": "Why no worker has answered."},
+        customer_id=TEXT,
+        persona=or_null(object_of("", **PERSONA_NAMES, since=INSTANT)),
+        segments=ref("Memberships"),
+        changes=list_of(ref("Change"), description="The last 10, the newest first."),
+        worker=or_null(ref("Portrait")),
+        worker_error={**or_null(TEXT), "description": "Why no worker has answered."},
     ),
-    "Worker": _object(
+    "Worker": object_of(
         "What a worker says of itself each second.",
-        instance=_TEXT,
-        worker=_TEXT,
-        url=_or_null(_TEXT),
-        at_ms=_COUNT,
-        definitions=_TEXT,
-        version=_TEXT,
-        partitions=_list(
-            _object(
+        instance=TEXT,
+        worker=TEXT,
+        url=or_null(TEXT),
+        at_ms=COUNT,
+        definitions=TEXT,
+        version=TEXT,
+        partitions=list_of(
+            object_of(
                 "",
-                partition=_COUNT,
-                phase=_TEXT,
-                stream_ms=_or_null(_COUNT),
-                lag_records=_map(_COUNT),
-                profiles=_COUNT,
-                members=_map(_COUNT),
-                remaining_records=_COUNT,
+                partition=COUNT,
+                phase=TEXT,
+                stream_ms=or_null(COUNT),
+                lag_records=map_of(COUNT),
+                profiles=COUNT,
+                members=map_of(COUNT),
+                remaining_records=COUNT,
             )
         ),
-        events_per_s=_NUMBER,
-        changes_per_s=_NUMBER,
-        change_delay_ms=_object("", p50=_or_null(_NUMBER), p99=_or_null(_NUMBER)),
-        dead_letters_total=_COUNT,
+        events_per_s=NUMBER,
+        changes_per_s=NUMBER,
+        change_delay_ms=object_of("", p50=or_null(NUMBER), p99=or_null(NUMBER)),
+        dead_letters_total=COUNT,
     ),
-    "DeadLetter": _object(
+    "DeadLetter": object_of(
         "",
-        code=_TEXT,
-        reason=_TEXT,
-        source_topic=_TEXT,
+        code=TEXT,
+        reason=TEXT,
+        source_topic=TEXT,
         partition={"type": "integer"},
         offset={"type": "integer"},
-        value={**_TEXT, "description": "A long one is cut."},
-        at=_INSTANT,
+        value={**TEXT, "description": "A long one is cut."},
+        at=INSTANT,
     ),
-    "Pipeline": _object(
+    "Pipeline": object_of(
         "",
-        workers=_list(_ref("Worker")),
-        events_per_s=_NUMBER,
-        changes_per_s=_NUMBER,
-        lag_records=_COUNT,
-        dead_letters=_or_null(_object("", total=_COUNT, latest=_list(_ref("DeadLetter")))),
-        sink=_object("", lag_records=_or_null(_COUNT), gaps=_COUNT, filled=_TRUTH),
-        redis=_object("", used_memory=_COUNT, version=_TEXT),
-        broker_error={**_or_null(_TEXT), "description": "Why the broker's part is missing."},
+        workers=list_of(ref("Worker")),
+        events_per_s=NUMBER,
+        changes_per_s=NUMBER,
+        lag_records=COUNT,
+        dead_letters=or_null(object_of("", total=COUNT, latest=list_of(ref("DeadLetter")))),
+        sink=object_of("", lag_records=or_null(COUNT), gaps=COUNT, filled=TRUTH),
+        redis=object_of("", used_memory=COUNT, version=TEXT),
+        broker_error={**or_null(TEXT), "description": "Why the broker's part is missing."},
     ),
-    "Problem": _object("", line=_COUNT, column=_COUNT, severity={"enum": ["error", "warning"]}, message=_TEXT),
-    "Draft": _object(
+    **PERSONA_SCHEMAS,
+    "Problem": object_of("", line=COUNT, column=COUNT, severity={"enum": ["error", "warning"]}, message=TEXT),
+    "Draft": object_of(
         "",
-        problems=_list(_ref("Problem"), description="As `segstream check` says them."),
+        problems=list_of(ref("Problem"), description="As `segstream check` says them."),
         segments={
-            **_or_null(
-                _list(
-                    _object(
+            **or_null(
+                list_of(
+                    object_of(
                         "",
-                        name=_NAME,
-                        members=_COUNT,
-                        held_out=_COUNT,
-                        eligible={**_COUNT, "description": "Who would enter when `for` or `cooldown` is over."},
-                        before={**_or_null(_COUNT), "description": "Members now; null for a name that is new."},
-                        of=_COUNT,
-                        sample=_list(_TEXT, maxItems=20),
-                        without_history=_list(_TEXT),
+                        name=NAME,
+                        members=COUNT,
+                        held_out=COUNT,
+                        eligible={**COUNT, "description": "Who would enter when `for` or `cooldown` is over."},
+                        before={**or_null(COUNT), "description": "Members now; null for a name that is new."},
+                        of=COUNT,
+                        sample=list_of(TEXT, maxItems=20),
+                        without_history=list_of(TEXT),
                     )
                 )
             ),
             "description": "Who would be a member now; null where there is an error, or no worker answers.",
         },
-        partitions=_list(_COUNT),
-        workers=_COUNT,
-        took_ms=_or_null(_NUMBER),
-        preview_error=_or_null(_TEXT),
+        partitions=list_of(COUNT),
+        workers=COUNT,
+        took_ms=or_null(NUMBER),
+        preview_error=or_null(TEXT),
     ),
 }
 
 _LIMIT: Schema = {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}}
-_CURSOR: Schema = {"name": "cursor", "in": "query", "schema": _TEXT}
+_CURSOR: Schema = {"name": "cursor", "in": "query", "schema": TEXT}
 _HOURS: Schema = {"name": "hours", "in": "query", "schema": {"enum": [24, 168, 2160]}}
+_OF: Schema = {
+    "name": "of",
+    "in": "query",
+    "schema": {"enum": ["all", "segments", "personas"]},
+    "description": "Only those, among the latest 1,000.",
+}
 _INCLUDE: Schema = {
     "name": "include",
     "in": "query",
     "schema": {"enum": ["holdout"]},
     "description": "Also memberships that are held out.",
 }
-_OF_SEGMENT: Schema = {"name": "name", "in": "path", "required": True, "schema": _NAME}
+_OF_SEGMENT: Schema = {"name": "name", "in": "path", "required": True, "schema": NAME}
+_OF_PERSONA: Schema = {"name": "id", "in": "path", "required": True, "schema": PERSONA_NAMES["id"]}
 _OF_CUSTOMER: Schema = {
     "name": "id",
     "in": "path",
@@ -269,7 +261,7 @@ def _answer(description: str, content: str, schema: Schema) -> Schema:
     return {"description": description, "content": {content: {"schema": schema}}}
 
 
-_ERROR = {"default": _answer("No answer.", "application/json", _ref("Error"))}
+_ERROR = {"default": _answer("No answer.", "application/json", ref("Error"))}
 
 
 def _get(summary: str, schema: str, *parameters: Schema) -> Schema:
@@ -277,25 +269,25 @@ def _get(summary: str, schema: str, *parameters: Schema) -> Schema:
         "get": {
             "summary": summary,
             "parameters": list(parameters),
-            "responses": {"200": _answer("OK", "application/json", _ref(schema)), **_ERROR},
+            "responses": {"200": _answer("OK", "application/json", ref(schema)), **_ERROR},
         }
     }
 
 
 def _text(summary: str, content: str, *parameters: Schema) -> Schema:
-    answer = _answer("OK", content, _TEXT)
+    answer = _answer("OK", content, TEXT)
     return {"get": {"summary": summary, "parameters": list(parameters), "responses": {"200": answer, **_ERROR}}}
 
 
 _DRAFT: Schema = {
     "post": {
         "summary": "Check a draft of segments, and count who would be in them now.",
-        "requestBody": {"required": True, "content": {"text/yaml": {"schema": _TEXT}}},
-        "responses": {"200": _answer("OK", "application/json", _ref("Draft")), **_ERROR},
+        "requestBody": {"required": True, "content": {"text/yaml": {"schema": TEXT}}},
+        "responses": {"200": _answer("OK", "application/json", ref("Draft")), **_ERROR},
     }
 }
 
-_SEGMENT_PATH, _CUSTOMER_PATH = "/v1/segments/{name}", "/v1/customers/{id}"
+_SEGMENT_PATH, _CUSTOMER_PATH, _PERSONA_PATH = "/v1/segments/{name}", "/v1/customers/{id}", "/v1/personas/{id}"
 
 DOCUMENT: Schema = {
     "openapi": "3.1.0",
@@ -319,8 +311,13 @@ DOCUMENT: Schema = {
         "/v1/customers": _get(
             "The same; for browsers, which can't ask for `.` and `..` in a path.", "Customer", _BY_ID
         ),
+        "/v1/personas": _get("All personas, and what sets them apart.", "Personas"),
+        "/v1/personas/moves": _get("Who moved from which to which.", "PersonaMoves", _HOURS),
+        "/v1/personas/versions": _get("The versions, and what happened.", "PersonaVersions"),
+        _PERSONA_PATH: _get("One persona.", "PersonaInFull", _OF_PERSONA),
+        f"{_PERSONA_PATH}/history": _get("Its size and share over time.", "PersonaHistory", _OF_PERSONA, _HOURS),
         "/v1/pipeline": _get("How events flow.", "Pipeline"),
-        "/v1/changes": _get("The latest changes.", "Changes", _LIMIT),
+        "/v1/changes": _get("The latest changes.", "Changes", _LIMIT, _OF),
         "/v1/stream": _text("Server-sent events: `counts`, `change`, `trouble`, `end`.", "text/event-stream"),
         "/v1/drafts": _DRAFT,
         "/v1/openapi.json": {

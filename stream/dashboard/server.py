@@ -15,6 +15,7 @@ from stream.dashboard.catalogue import Catalogue
 from stream.dashboard.crew import Crew
 from stream.dashboard.memory import Memory, connect
 from stream.dashboard.metrics import Metrics
+from stream.dashboard.persona_history import FollowedPersonas
 from stream.dashboard.shop import Shop
 from stream.garbage import collect_rarely
 from stream.kafka.defaults import BROKER
@@ -66,9 +67,10 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
         async with (
             FollowedWorkers(options.broker) as workers,
             BrokerLook(options.broker) as broker,
+            _followed(catalogue, options.broker) as followed,
             Crew(workers.present) as crew,
         ):
-            shop = Shop(memory, catalogue, workers, crew, broker, options.alert_share)
+            shop = Shop(memory, catalogue, workers, crew, broker, followed, options.alert_share)
             metrics = Metrics(catalogue.definitions)
             about = {"definitions": catalogue.definitions}
             probes = Probes(metrics.registry, {"redis": memory.problem}, int(time.time() * 1_000), lambda: about)
@@ -81,3 +83,15 @@ async def serving(catalogue: Catalogue, options: Options) -> AsyncIterator[str]:
                 await server.stop()
     finally:
         await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _followed(catalogue: Catalogue, broker: str) -> AsyncIterator[FollowedPersonas]:
+    """Personas are not followed where the definitions file has none: their topics need not be there."""
+    followed = FollowedPersonas(broker, catalogue.persona_features)
+    if catalogue.definitions is not None and catalogue.personas is None:
+        followed.problem = None
+        yield followed
+        return
+    async with followed:
+        yield followed

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from stream import __version__
-from stream.dashboard.answers import Answers, Json, Member
+from stream.dashboard.answers import Answers, Json, Member, sort_of
 from stream.dashboard.broker import BrokerLook
 from stream.dashboard.catalogue import Catalogue
 from stream.dashboard.crew import Crew, NobodyAnswersError, added_up
 from stream.dashboard.memory import Memory
+from stream.dashboard.persona_history import FollowedPersonas
+from stream.dashboard.personas import Personas
 from stream.dashboard.refusals import RefusedError
 from stream.dashboard.sizes import Sizes
 from stream.instants import format_instant, parse_instant
 from stream.kafka.workers import Announcement, FollowedWorkers
+from stream.language.persona_names import persona_of
 from stream.live.draft_process import DraftTooLargeError, checked_apart
 
 #: Of the feed so many are read at once for those who look on.
 _FED = 50
+#: Those of one sort are looked for among so many: a new version of the personas brings many at once.
+_SOUGHT = 1_000
 #: A check is a process of its own.
 _DRAFTS_AT_ONCE = 2
 
@@ -36,6 +41,7 @@ class Shop(Answers):
         workers: FollowedWorkers,
         crew: Crew,
         broker: BrokerLook,
+        followed: FollowedPersonas,
         moved_share: float,
     ) -> None:
         self._memory = memory
@@ -44,7 +50,8 @@ class Shop(Answers):
         self._crew = crew
         self._broker = broker
         self._drafts = asyncio.Semaphore(_DRAFTS_AT_ONCE)
-        self._sizes = Sizes(memory, catalogue, moved_share, self._stream_ms, self._customers)
+        self._sizes = Sizes(memory, catalogue, moved_share, self._stream_ms, self._customers, followed.segments)
+        self._personas = Personas(memory, catalogue, self._sizes, followed)
 
     # --- what workers tell ---
 
@@ -64,7 +71,12 @@ class Shop(Answers):
 
     async def settings(self) -> Json:
         zone, definitions = self._catalogue.zone.key, self._catalogue.definitions
-        return {"time_zone": zone, "version": __version__, "definitions": definitions}
+        return {
+            "time_zone": zone,
+            "version": __version__,
+            "definitions": definitions,
+            "aliases": dict(self._catalogue.aliases),
+        }
 
     async def segments(self) -> Json:
         return await self._sizes.all()
@@ -96,11 +108,14 @@ class Shop(Answers):
         if known is None and portrait is None:
             raise RefusedError(404, "unknown_customer", "nothing is known of such a customer")
         memberships = {} if known is None else known.segments
+        having = [(id_, one) for name, one in memberships.items() if (id_ := persona_of(name))]
         return {
             "customer_id": customer,
+            "persona": next((self._personas.of_customer(id_, one.since_ms) for id_, one in having), None),
             "segments": {
                 name: {"since": format_instant(one.since_ms), "holdout": one.holdout}
                 for name, one in memberships.items()
+                if persona_of(name) is None
             },
             "changes": self._told(changes),
             "worker": None if portrait is None else self._in_words(portrait),
@@ -148,10 +163,30 @@ class Shop(Answers):
             "broker_error": error,
         }
 
-    async def changes(self, limit: int) -> Json:
+    async def changes(self, limit: int, sort: str) -> Json:
         with self._memory.refusing():
-            found = await self._memory.reader.feed(limit)
-        return {"changes": self._told(one.change for one in found)}
+            found = await self._memory.reader.feed(limit if sort == "all" else max(limit, _SOUGHT))
+        changes = [one for one in _decoded(entry.change for entry in found) if sort in ("all", sort_of(one))]
+        return {"changes": [self._with_words(one) for one in changes[:limit]]}
+
+    # --- personas ---
+
+    async def personas(self) -> Json:
+        return await self._personas.all()
+
+    async def persona(self, id_: str) -> Json:
+        return await self._personas.one(id_)
+
+    async def persona_history(self, id_: str, hours: int) -> Json:
+        return await self._personas.history(id_, hours)
+
+    async def persona_moves(self, hours: int) -> Json:
+        return await self._personas.moves(hours)
+
+    async def persona_versions(self) -> Json:
+        return await self._personas.versions()
+
+    # --- what moves ---
 
     async def counts(self) -> Json:
         return await self._sizes.counts()
@@ -167,11 +202,10 @@ class Shop(Answers):
 
     def _told(self, changes: Iterable[str]) -> list[Json]:
         """Changes with their words."""
-        told = []
-        for text in changes:
-            change: Json = msgspec.json.decode(text)
-            told.append({**change, "words": self._catalogue.words.change(change)})
-        return told
+        return [self._with_words(one) for one in _decoded(changes)]
+
+    def _with_words(self, change: Json) -> Json:
+        return {**change, "words": self._catalogue.words.change(change)}
 
     async def draft(self, text: bytes) -> Json:
         written = self._catalogue.written
@@ -211,6 +245,12 @@ def _missing(previews: Iterable[Json]) -> list[str]:
     """Partitions that workers could not look at, and why."""
     missing = [one for preview in previews for one in preview.get("missing", ())]
     return [f"partition {one['partition']}: {one['reason']}" for one in missing]
+
+
+def _decoded(changes: Iterable[str]) -> Iterator[Json]:
+    for text in changes:
+        change: Json = msgspec.json.decode(text)
+        yield change
 
 
 def _place(entry: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from stream.dashboard import figures
@@ -13,6 +13,7 @@ from stream.dashboard.kept import Kept
 from stream.dashboard.memory import Memory
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
+from stream.language.persona_names import persona_of
 from stream.sinks.redis.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream.sinks.redis.reading import Count, Flow, Meta, median_stay
 from stream.sinks.redis.reading import Member as StoredMember
@@ -38,9 +39,16 @@ class Now:
     #: The stream clock; None before the first change.
     clock_ms: int | None
 
+    def count(self, name: str) -> Count:
+        """Of a segment that came up since, nothing is counted yet."""
+        return self.counts.get(name, Count(0, 0))
+
 
 class Sizes:
-    """``stream_ms`` and ``customers`` are what the workers tell: the newest stream clock, and all profiles."""
+    """``stream_ms`` and ``customers`` are what the workers tell: the newest stream clock, and all profiles.
+
+    ``personas`` gives the segments that those of the newest versions are in, whether or not anybody is.
+    """
 
     def __init__(
         self,
@@ -49,12 +57,14 @@ class Sizes:
         moved_share: float,
         stream_ms: Callable[[], int | None],
         customers: Callable[[], int | None],
+        personas: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._memory = memory
         self._catalogue = catalogue
         self._moved_share = moved_share
         self._stream_ms = stream_ms
         self._customers = customers
+        self._personas = personas
         self._now: Kept[str, Now] = Kept(self._ask_now, _COUNTS_S)
         self._recent: Kept[tuple[str, int, int, int], list[Flow]] = Kept(self._ask_flows, _MINUTES_S, 3_000)
         self._past: Kept[tuple[str, int, int, int], list[Flow]] = Kept(self._ask_flows, _HOURS_S, 3_000)
@@ -70,11 +80,11 @@ class Sizes:
         reader = self._memory.reader
         with self._memory.refusing():
             meta = await reader.meta()
-            known = list(self._catalogue.segments)
-            others = [name for name in await reader.segments() if name not in self._catalogue.segments]
+            known = dict.fromkeys([*self._catalogue.segments, *self._personas()])
+            others = [name for name in await reader.segments() if name not in known]
             counts = await reader.counts([*known, *others])
         # Of a segment that is not in the file any more nothing is left once all have gone.
-        counts = {name: count for name, count in counts.items() if count.members or name in self._catalogue.segments}
+        counts = {name: count for name, count in counts.items() if count.members or name in known}
         clocks = [clock for clock in (meta.at_ms, self._stream_ms()) if clock is not None]
         return Now(int(time.time() * 1_000), meta, counts, max(clocks, default=None))
 
@@ -86,8 +96,11 @@ class Sizes:
         minute = clock_ms // MINUTE_MS
         return await self._recent.get((name, MINUTE_MS, minute - 59, minute))
 
-    async def _last_hours(self, name: str, clock_ms: int) -> list[Flow]:
-        """By the hour, a week back. Past hours may be a minute old; the present one is made of its minutes."""
+    async def last_hours(self, name: str, clock_ms: int) -> list[Flow]:
+        """What flowed by the hour, a week back.
+
+        Past hours may be a minute old; the present one is made of its minutes.
+        """
         hour = clock_ms // HOUR_MS
         past = await self._past.get((name, HOUR_MS, hour - WEEK_HOURS, hour - 1))
         recent = await self._last_hour(name, clock_ms)
@@ -103,24 +116,25 @@ class Sizes:
         """What the stream's event ``counts`` says."""
         now = await self.now()
         counts = {name: [count.members, count.held_out] for name, count in now.counts.items()}
-        return {**_clock(now), "counts": counts}
+        return {**clock(now), "counts": counts}
 
     async def all(self) -> Json:
         """``GET /v1/segments``."""
         now = await self.now()
         return {
             "at": format_instant(now.at_ms),
-            **_clock(now),
+            **clock(now),
             "customers": self._customers(),
-            "segments": [await self._summary(name, now) for name in now.counts],
+            # Those of personas have a page of their own.
+            "segments": [await self.summary(name, now) for name in now.counts if persona_of(name) is None],
         }
 
     async def one(self, name: str) -> Json:
         """``GET /v1/segments/NAME``."""
         now = await self._found(name)
-        summary = await self._summary(name, now)
+        summary = await self.summary(name, now)
         clock_ms = now.clock_ms or 0
-        day = await self._last_hours(name, clock_ms)
+        day = await self.last_hours(name, clock_ms)
         with self._memory.refusing():
             stays = await self._memory.reader.stays(name)
         stay_s = median_stay(stays)
@@ -134,9 +148,12 @@ class Sizes:
 
     async def history(self, name: str, hours: int) -> Json:
         """``GET /v1/segments/NAME/history``."""
-        now = await self._found(name)
+        return {"points": [figures.told(point) for point in await self.curve(name, hours, await self._found(name))]}
+
+    async def curve(self, name: str, hours: int, now: Now) -> list[figures.Point]:
+        """The size of a segment that there is now over the last hours, as far back as it is known."""
         if now.clock_ms is None:
-            return {"points": []}
+            return []
         step_ms = _STEPS_MS[hours]
         unit_ms = HOUR_MS if step_ms >= HOUR_MS else MINUTE_MS
         count = hours * HOUR_MS // step_ms
@@ -144,18 +161,7 @@ class Sizes:
         flows = await self._recent.get((name, unit_ms, first, now.clock_ms // unit_ms))
         points = figures.curve(now.counts[name].members, now.clock_ms, flows, step_ms, count)
         known_from = now.meta.history_from_ms or 0
-        return {
-            "points": [
-                {
-                    "at": format_instant(point.at_ms),
-                    "members": point.members,
-                    "entered": point.entered,
-                    "exited": point.exited,
-                }
-                for point in points
-                if point.at_ms >= known_from
-            ]
-        }
+        return [point for point in points if point.at_ms >= known_from]
 
     async def members(self, name: str, limit: int, cursor: str) -> Json:
         """``GET /v1/segments/NAME/members``. A page may hold some more than ``limit``, or fewer."""
@@ -185,11 +191,12 @@ class Sizes:
             raise RefusedError(404, "unknown_segment", f"there is no segment {name}")
         return now
 
-    async def _summary(self, name: str, now: Now) -> Json:
-        segment, count, customers = self._catalogue.segment(name), now.counts[name], self._customers()
+    async def summary(self, name: str, now: Now) -> Json:
+        """A segment's short answer."""
+        segment, count, customers = self._catalogue.segment(name), now.count(name), self._customers()
         clock_ms, members = now.clock_ms or 0, count.members
         minutes = await self._last_hour(name, clock_ms)
-        hours = await self._last_hours(name, clock_ms)
+        hours = await self.last_hours(name, clock_ms)
         points = figures.curve(members, clock_ms, hours, HOUR_MS, _SPARKLINE_HOURS)
         is_known = figures.knows(now.meta.history_from_ms, clock_ms - DAY_MS)
         day_ago = figures.size_before(members, clock_ms, hours, DAY_MS) if is_known else None
@@ -228,7 +235,8 @@ def _member(one: StoredMember) -> Member:
     return Member(one.customer_id, format_instant(membership.since_ms), membership.holdout)
 
 
-def _clock(now: Now) -> Json:
+def clock(now: Now) -> Json:
+    """How far events have come, as all answers say it."""
     if now.clock_ms is None:
         return {"stream_clock": None, "behind_s": None}
     behind_s = max(0.0, (now.at_ms - now.clock_ms) / 1_000)

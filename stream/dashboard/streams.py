@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
 
-from stream.dashboard.answers import Answers, Json
+from stream.dashboard.answers import Answers, Json, sort_of
 from stream.dashboard.refusals import RefusedError
 
 EVENT_STREAM = "text/event-stream"
 #: Counts move at most so often on a page; a person sees no more.
 _POLL_S = 0.5
-#: Of the changes between two polls so many are told; the rest is in the counts.
+#: Of the changes of segments between two polls so many are told, and of those of personas; the rest is in the counts.
 _CHANGES_A_POLL = 2
 _COMMENT_S = 10.0
 #: A browser waits so long before it connects again.
@@ -114,7 +115,7 @@ class Streams:
                 counts = await self._answers.counts()
                 place, changes = await self._answers.feed(place)
                 self._tell_counts(counts)
-                for change in changes[-_CHANGES_A_POLL:]:
+                for change in _some(changes):
                     self._tell("change", msgspec.json.encode(change))
             except RefusedError as refusal:
                 # Whoever looks has to know that what is shown stands still.
@@ -139,3 +140,10 @@ class Streams:
     def _tell(self, event: str, data: bytes) -> None:
         for viewer in self._viewers:
             viewer.tell(event, data)
+
+
+def _some(changes: Sequence[Json]) -> list[Json]:
+    """The latest of segments and of personas: a new version of these, which moves many, must not hide those."""
+    sorts = ("segments", "personas")
+    kept = [one for sort in sorts for one in [one for one in changes if sort_of(one) == sort][-_CHANGES_A_POLL:]]
+    return [one for one in changes if one in kept]

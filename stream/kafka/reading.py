@@ -34,7 +34,7 @@ async def read_topic(broker: str, topic: str, *, follow: bool = False) -> AsyncG
         await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        ends = _Ends(consumer, await consumer.end_offsets(partitions))
+        ends = Ends(consumer, await consumer.end_offsets(partitions))
         last_progress = time.monotonic()
         while follow or not await ends.are_reached():
             fetched = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
@@ -69,7 +69,7 @@ async def places_of(broker: str, *topics: str) -> list[list[TopicPartition]]:
     return [[TopicPartition(topic, number) for number in range(found[topic].partitions)] for topic in topics]
 
 
-class _Ends:
+class Ends:
     """Where the partitions ended when reading began.
 
     The answer to "latest offset" may be too low: the embedded broker's is within the last batch. The high watermark of

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from stream.errors import BrokerUnreachableError, TopicsError
-from stream.kafka.reading import places_of, stop_consumer
+from stream.kafka.following import Follower, latest_of
 from stream.kafka.topics import WORKERS
 
 #: A worker that has said nothing for so long is gone.
 GONE_AFTER_S = 10.0
 #: Of each partition so many of the latest records are read to begin with: whoever is there speaks within a second.
 _RECENT_RECORDS = 256
-_FETCH_WAIT_MS = 200
-#: So long after a failure one tries again.
-_RETRY_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -99,70 +90,28 @@ class PresentWorkers:
         return [self._latest[instance] for instance in sorted(self._latest)]
 
 
-class FollowedWorkers:
+class FollowedWorkers(Follower):
     """Follows the topic while it is entered (``async with``); waits for a topic and a broker that are not there.
 
-    ``problem`` says why nothing is known, for people; None when all is well. ``spoken`` is called after each batch.
+    ``problem`` says why nothing is known, for people; None when all is well. ``spoken`` is called after each batch, and
+    when something has failed.
     """
 
     def __init__(self, broker: str, spoken: Callable[[], None] = lambda: None) -> None:
-        self.problem: str | None = "the workers' topic has not been read yet"
+        super().__init__("workers", "the workers' topic has not been read yet", spoken)
         self._broker = broker
-        self._spoken = spoken
         self._workers = PresentWorkers()
-        self._task: asyncio.Task[None] | None = None
 
     def present(self) -> list[Announcement]:
         """The workers that are there now, in the order of their names."""
         return self._workers.present(time.monotonic())
 
-    async def __aenter__(self) -> Self:
-        assert self._task is None, "it is being followed"
-        self._task = asyncio.create_task(self._follow(), name="workers")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._task is not None, "it has been entered"
-        while not self._task.done():  # stopping a consumer may swallow one
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=_RETRY_S)
-        self._task = None
-
-    async def _follow(self) -> None:
-        while True:
-            try:
-                (places,) = await places_of(self._broker, WORKERS)
-                await self._read(places)
-            except (KafkaError, BrokerUnreachableError, TopicsError, OSError, TimeoutError) as error:
-                if str(error) != self.problem:
-                    _log.warning("workers can't be followed: %s", error)
-                self.problem = str(error) or type(error).__name__
-            await asyncio.sleep(_RETRY_S)
-
-    async def _read(self, places: list[TopicPartition]) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            auto_offset_reset="earliest",
-        )
-        try:
-            await consumer.start()
-            consumer.assign(places)
-            starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            for place in places:
-                consumer.seek(place, max(starts[place], ends[place] - _RECENT_RECORDS))
-            self.problem = None
-            while True:
-                fetched = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
+    async def _read(self) -> None:
+        async with latest_of(self._broker, {WORKERS: _RECENT_RECORDS}) as lists:
+            async for records, _ in lists:
+                self.problem = None
                 now_s = time.monotonic()
-                for records in fetched.values():
-                    for record in records:
-                        self._workers.take(record.key, record.value, now_s)
-                if fetched:
+                for record in records:
+                    self._workers.take(record.key, record.value, now_s)
+                if records:
                     self._spoken()
-        finally:
-            await stop_consumer(consumer)

@@ -7,9 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stream.language.suggest import did_you_mean
-from stream.language.words import PERSONA_ID
+from stream.language.words import PERSONA_ID, PERSONA_PREFIX
 
 _MEANT = re.compile(r"(?:[pP][ _-]?)?0*([1-9][0-9]{0,8})")
+
+
+def persona_segment(id_: str) -> str:
+    """The segment that the members of a persona are in.
+
+    >>> persona_segment("p3")
+    'persona_p3'
+    """
+    return PERSONA_PREFIX + id_
+
+
+def persona_of(segment: str) -> str | None:
+    """The id of the persona whose members are in a segment; None for any other segment.
+
+    >>> persona_of("persona_p3"), persona_of("newcomer")
+    ('p3', None)
+    """
+    id_ = segment.removeprefix(PERSONA_PREFIX)
+    return id_ if id_ != segment and PERSONA_ID.fullmatch(id_) else None
 
 
 @dataclass(frozen=True, slots=True)

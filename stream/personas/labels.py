@@ -9,8 +9,8 @@ from stream.personas.model import Floats
 
 _TOLD = 2
 _TOLD_AT_MOST = 4
-_APART = 0.4
-_FAR_APART = 1.5
+APART = 0.4
+FAR_APART = 1.5
 
 #: The label of a persona that nothing sets apart.
 AVERAGE = "average"
@@ -36,12 +36,12 @@ def labels(names: Sequence[str], places: Floats) -> list[str]:
 
 def _parts(names: Sequence[str], place: list[float]) -> list[str]:
     order = sorted(range(len(names)), key=lambda i: (-abs(place[i]), i))
-    return [f"{_word(place[i])} {names[i]}" for i in order if abs(place[i]) >= _APART]
+    return [f"{_word(place[i])} {names[i]}" for i in order if abs(place[i]) >= APART]
 
 
 def _word(deviation: float) -> str:
     word = "high" if deviation > 0 else "low"
-    return f"very {word}" if abs(deviation) >= _FAR_APART else word
+    return f"very {word}" if abs(deviation) >= FAR_APART else word
 
 
 def _text(parts: list[str], told: int) -> str:

@@ -32,6 +32,21 @@ def _segment(page: Page) -> None:
     page.get_by_text("These numbers as a table").click()
 
 
+def _personas(page: Page) -> None:
+    page.goto("/personas")
+    expect(page.locator("[data-persona]")).to_have_count(6)
+    expect(page.locator(".movement .ribbon")).to_have_count(10)
+    page.get_by_text("These numbers as a table").click()
+    page.get_by_text("5 older versions").click()
+
+
+def _persona(page: Page) -> None:
+    page.goto("/personas/p3")
+    expect(page.locator(".chart canvas")).to_have_count(2)
+    page.get_by_role("radio", name="Share").check()
+    page.get_by_text("These numbers as a table").click()
+
+
 def _customers(page: Page) -> None:
     page.goto("/customers")
     expect(page.locator(".feed li").first).to_be_visible()
@@ -70,6 +85,8 @@ def _mistakes(page: Page) -> None:
 PAGES: list[Callable[[Page], None]] = [
     _segments,
     _segment,
+    _personas,
+    _persona,
     _customers,
     _customer,
     _nobody,

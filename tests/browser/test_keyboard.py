@@ -18,13 +18,14 @@ def test_a_walk_through_the_frame_into_a_segment(page: Page) -> None:
     page.goto("/")
     expect(page.locator("[data-segment]")).to_have_count(21)
     walked = []
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("Tab")
         walked.append(_focused(page))
     assert walked == [
         "Skip to the content",
         "segstream, to the segments",
         "Segments",
+        "Personas",
         "Customers",
         "Pipeline",
         "Draft",

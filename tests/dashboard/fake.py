@@ -18,7 +18,7 @@ from random import Random
 import msgspec
 from aiohttp import web
 
-from stream.dashboard.answers import Answers, Json, Member
+from stream.dashboard.answers import Answers, Json, Member, sort_of
 from stream.dashboard.app import STATIC, Access, make_app
 from stream.dashboard.refusals import RefusedError
 from stream.instants import format_instant
@@ -27,6 +27,8 @@ from stream.language.checker import load
 from stream.language.drafts import check_draft
 from stream.language.tree import Segment
 from tests.dashboard.fake_customer import HOSTILE, portrait
+from tests.dashboard.fake_personas import ALIASES, FakePersonas
+from tests.dashboard.fake_pipeline import pipeline, worker
 
 __all__ = ["CUSTOMERS", "HOSTILE", "FakeAnswers"]
 
@@ -57,6 +59,7 @@ class FakeAnswers(Answers):
         self._held_out = {name: int(self._sizes[name] * one.holdout) for name, one in self._segments.items()}
         self._feed: list[tuple[int, Json]] = []
         self._sequence = 0
+        self.personas_told = FakePersonas()
         self._moved_at = self._now_ms()
         for _ in range(60):
             self._move(self._now_ms())
@@ -121,7 +124,8 @@ class FakeAnswers(Answers):
     # --- answers ---
 
     async def settings(self) -> Json:
-        return {"time_zone": "Europe/Berlin", "version": "0.1.0", "definitions": "9771060ed6667186"}
+        settings = {"time_zone": "Europe/Berlin", "version": "0.1.0", "definitions": "9771060ed6667186"}
+        return {**settings, "aliases": ALIASES}
 
     async def segments(self) -> Json:
         self._check()
@@ -167,7 +171,7 @@ class FakeAnswers(Answers):
 
     def _points(self, name: str, hours: int) -> list[Json]:
         step_ms = 15 * _MINUTE_MS if hours == 24 else _HOUR_MS if hours == 168 else 6 * _HOUR_MS
-        now_ms, size = self._now_ms(), self._sizes[name]
+        now_ms, size = self._now_ms(), self._size(name)
         count = hours * _HOUR_MS // step_ms
         points = []
         for index in range(count):
@@ -181,7 +185,6 @@ class FakeAnswers(Answers):
     async def segment(self, name: str) -> Json:
         segment = self._find(name)
         self._catch_up()
-        others = [other for other in self._segments if other != name][:6]
         size = self._sizes[name]
         return {
             **self._summary(segment),
@@ -195,41 +198,70 @@ class FakeAnswers(Answers):
                 "Not earlier than 12 hours after leaving.",
                 "5 % are held out.",
             ],
-            "causes": {
-                "in": {cause: size // (5 * (i + 1)) if i < 3 else 0 for i, cause in enumerate(_CAUSES)},
-                "out": {cause: size // (7 * (i + 1)) if i < 3 else 0 for i, cause in enumerate(_CAUSES)},
-            },
+            "causes": _causes(size),
             "median_stay_s": None if size == 0 else 5_400,
-            "overlap": [
-                {"name": other, "members": size // (i + 2), "share": round(1 / (i + 2), 4)}
-                for i, other in enumerate(others)
-            ],
+            "overlap": self._overlap(name, size),
         }
+
+    def _overlap(self, name: str, size: int) -> list[Json]:
+        others = [other for other in self._segments if other != name][:6]
+        personas = [] if name.startswith("persona_") else ["persona_p2", "persona_p1"]
+        return [
+            {"name": other, "members": size // (i + 2), "share": round(1 / (i + 2), 4)}
+            for i, other in enumerate([*others, *personas])
+        ]
+
+    async def personas(self) -> Json:
+        self._check()
+        return self.personas_told.all(self._now_ms())
+
+    async def persona(self, id_: str) -> Json:
+        self._check()
+        size = self.personas_told.sizes.get(id_, 0)
+        overlap = self._overlap(f"persona_{id_}", size)
+        return self.personas_told.one(id_, self._now_ms(), overlap, _causes(size))
+
+    async def persona_history(self, id_: str, hours: int) -> Json:
+        self._check()
+        return self.personas_told.history(id_, self._points(id_, hours))
+
+    async def persona_moves(self, hours: int) -> Json:
+        self._check()
+        return self.personas_told.moves(hours, self._now_ms())
+
+    async def persona_versions(self) -> Json:
+        self._check()
+        return self.personas_told.versions(self._now_ms())
 
     async def history(self, name: str, hours: int) -> Json:
         self._find(name)
         return {"points": self._points(name, hours)}
 
+    def _size(self, name: str) -> int:
+        return self.personas_told.sizes[name] if name in self.personas_told.sizes else self._sizes[name]
+
     def _members(self, name: str) -> list[Member]:
         since = format_instant(self._now_ms() - 5 * _HOUR_MS)
-        ids = [*CUSTOMERS, *(f"c{number:06}" for number in range(1, 20_000))][: self._sizes[name]]
+        ids = [*CUSTOMERS, *(f"c{number:06}" for number in range(1, 20_000))][
+            : self._size(name.removeprefix("persona_"))
+        ]
         return [Member(one, since, holdout=index % 20 == 0) for index, one in enumerate(ids)]
 
     async def members(self, name: str, limit: int, cursor: str) -> Json:
-        self._find(name)
+        if name.removeprefix("persona_") not in self.personas_told.sizes:
+            self._find(name)
         found = self._members(name)
         try:
             begin = int(cursor or 0)
         except ValueError:
             raise RefusedError(400, "bad_cursor", "`cursor` is what an earlier answer gave") from None
         end = begin + limit
-        shown = [
-            {"customer_id": one.customer_id, "since": one.since, "holdout": one.holdout} for one in found[begin:end]
-        ]
+        shown = [msgspec.to_builtins(one) for one in found[begin:end]]
         return {"members": shown, "cursor": str(end) if end < len(found) else None}
 
     async def all_members(self, name: str) -> AsyncIterator[Sequence[Member]]:
-        self._find(name)
+        if name.removeprefix("persona_") not in self.personas_told.sizes:
+            self._find(name)
         found = self._members(name)
         for begin in range(0, len(found), 500):
             yield found[begin : begin + 500]
@@ -260,9 +292,14 @@ class FakeAnswers(Answers):
             self._change(name, now_ms - number * 7 * _HOUR_MS, 12 - number, number % 2 == 0, customer)
             for number, name in enumerate(list(self._segments)[:10])
         ]
+        persona = self.personas_told.of_customer(now_ms)
+        if persona is not None:
+            names, at_ms = enumerate(("persona_p3", "persona_p2")), now_ms - 5 * _DAY_MS
+            changes[8:] = [self._change(name, at_ms, 4 - place, not place, customer) for place, name in names]
         is_away = customer == "away" or "workers" in self.away
         return {
             "customer_id": customer,
+            "persona": persona,
             "segments": self._memberships(with_holdout=True),
             "changes": changes,
             "worker": None if is_away else portrait(customer, now_ms, self._memberships(with_holdout=True)),
@@ -272,65 +309,14 @@ class FakeAnswers(Answers):
     async def pipeline(self) -> Json:
         self._catch_up()
         now_ms = self._now_ms()
-        workers = [] if "workers" in self.away else [self._worker(number, now_ms) for number in range(2)]
-        return {
-            "workers": workers,
-            "events_per_s": sum(one["events_per_s"] for one in workers),
-            "changes_per_s": sum(one["changes_per_s"] for one in workers),
-            "lag_records": sum(
-                sum(part["lag_records"].values()) for worker in workers for part in worker["partitions"]
-            ),
-            "dead_letters": {
-                "total": 3,
-                "latest": [
-                    {
-                        "code": "missing_field",
-                        "reason": "`customer_id` is missing",
-                        "source_topic": "clicks",
-                        "partition": 2,
-                        "offset": 1_234,
-                        "value": f'{{"action": "{HOSTILE}"}}',
-                        "at": format_instant(now_ms - 90_000),
-                    }
-                ],
-            },
-            "sink": {"lag_records": self._random.randint(0, 40), "gaps": 0, "filled": True},
-            "redis": {"used_memory": 187_654_321, "version": "7.0.15"},
-            "broker_error": None,
-        }
+        count = 0 if "workers" in self.away else 2
+        return pipeline([worker(number, now_ms, self._sizes, self._random) for number in range(count)], now_ms)
 
-    def _worker(self, number: int, now_ms: int) -> Json:
-        random = self._random
-        partitions = [
-            {
-                "partition": 4 * number + index,
-                "phase": "live" if index < 3 else "restoring",
-                "stream_ms": now_ms - random.randint(0, 4_000),
-                "lag_records": {"clicks": random.randint(0, 30), "purchases": 0, "emails": random.randint(0, 3)},
-                "profiles": 2_500,
-                "members": {name: size // 8 for name, size in self._sizes.items()},
-                "remaining_records": 0 if index < 3 else 4_321,
-            }
-            for index in range(4)
-        ]
-        return {
-            "instance": f"i-{number}",
-            "worker": "segstream",
-            "url": f"http://127.0.0.1:606{6 + number}" if number == 0 else None,
-            "at_ms": int(time.time() * 1_000),
-            "definitions": "9771060ed6667186",
-            "version": "0.1.0",
-            "partitions": partitions,
-            "events_per_s": round(random.uniform(300, 400), 1),
-            "changes_per_s": round(random.uniform(20, 40), 1),
-            "change_delay_ms": {"p50": round(random.uniform(5, 9), 1), "p99": round(random.uniform(20, 60), 1)},
-            "dead_letters_total": 3 - number,
-        }
-
-    async def changes(self, limit: int) -> Json:
+    async def changes(self, limit: int, sort: str) -> Json:
         self._check()
         self._catch_up()
-        return {"changes": [change for _, change in reversed(self._feed[-limit:])]}
+        found = [change for _, change in reversed(self._feed) if sort in ("all", sort_of(change))]
+        return {"changes": found[:limit]}
 
     async def counts(self) -> Json:
         self._check()
@@ -338,7 +324,10 @@ class FakeAnswers(Answers):
         return {
             "stream_clock": format_instant(self._now_ms()),
             "behind_s": 0.0,
-            "counts": {name: [size, self._held_out[name]] for name, size in self._sizes.items()},
+            "counts": {
+                **{name: [size, self._held_out[name]] for name, size in self._sizes.items()},
+                **{f"persona_{id_}": [size, 0] for id_, size in self.personas_told.sizes.items()},
+            },
         }
 
     async def feed(self, after: str | None) -> tuple[str | None, list[Json]]:
@@ -374,6 +363,13 @@ class FakeAnswers(Answers):
         ]
         found = {"segments": segments, "workers": 2, "partitions": list(range(8)), "took_ms": 41}
         return {**_NO_PREVIEW, "problems": problems, **found}
+
+
+def _causes(size: int) -> Json:
+    return {
+        "in": {cause: size // (5 * (i + 1)) if i < 3 else 0 for i, cause in enumerate(_CAUSES)},
+        "out": {cause: size // (7 * (i + 1)) if i < 3 else 0 for i, cause in enumerate(_CAUSES)},
+    }
 
 
 def main() -> None:

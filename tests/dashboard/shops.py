@@ -22,6 +22,7 @@ from stream.dashboard.catalogue import Catalogue
 from stream.dashboard.crew import Crew
 from stream.dashboard.memory import Memory, connect
 from stream.dashboard.metrics import Metrics
+from stream.dashboard.persona_history import FollowedPersonas
 from stream.dashboard.shop import Shop
 from stream.instants import format_instant
 from stream.kafka.workers import Announcement, FollowedWorkers, PartitionState, Percentiles
@@ -195,6 +196,24 @@ class FakeBroker(BrokerLook):
         self.problem = problem
 
 
+class FakePersonas(FollowedPersonas):
+    """Personas of which the broker has told what a test gives: records of the two topics."""
+
+    def __init__(
+        self,
+        models: Sequence[tuple[bytes, bytes | None]] = (),
+        events: Sequence[bytes] = (),
+        problem: str | None = None,
+        features: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__("nowhere:1", features)
+        self.problem = problem
+        for key, value in models:
+            self.history.take_model(key, value)
+        for event in events:
+            self.history.take_event(event)
+
+
 def announcement(number: int = 0, url: str | None = None) -> Announcement:
     part = PartitionState(number, "live", NOW_MS + 5_000, {"clicks": 3, "emails": 1}, 100, {"newcomer": 5}, 0)
     return Announcement(
@@ -251,6 +270,7 @@ async def dashboard(
     broker: BrokerLook | None = None,
     access: Access | None = None,
     definitions: str | None = DEFINITIONS,
+    personas: FollowedPersonas | None = None,
 ) -> AsyncIterator[Browser]:
     """A dashboard over the Redis at ``url``, with workers and a broker that are not really there."""
     workers = workers or FakeWorkers()
@@ -260,7 +280,7 @@ async def dashboard(
     try:
         async with Crew(workers.present) as crew:
             memory = Memory(client, shown(url))
-            shop = Shop(memory, catalogue, workers, crew, broker or FakeBroker(), 0.3)
+            shop = Shop(memory, catalogue, workers, crew, broker or FakeBroker(), personas or FakePersonas(), 0.3)
             metrics = Metrics(catalogue.definitions)
             probes = Probes(metrics.registry, {"redis": memory.problem}, 0)
             async with serving(make_app(shop, access, metrics, probes)) as browser:

@@ -45,8 +45,13 @@ PATHS = {
     "/v1/customers/{id}/segments": ["/v1/customers/both/segments?include=holdout", "/v1/customers/nobody/segments"],
     "/v1/customers/{id}": ["/v1/customers/both", "/v1/customers/nobody", "/v1/customers/%FF", "/v1/customers/away"],
     "/v1/customers": ["/v1/customers?id=both", "/v1/customers?id=nobody", "/v1/customers", "/v1/customers?id=.."],
+    "/v1/personas": ["/v1/personas"],
+    "/v1/personas/moves": [f"/v1/personas/moves?hours={hours}" for hours in (24, 168, 2160)],
+    "/v1/personas/versions": ["/v1/personas/versions"],
+    "/v1/personas/{id}": ["/v1/personas/p1", "/v1/personas/p3", "/v1/personas/p99", "/v1/personas/p0"],
+    "/v1/personas/{id}/history": ["/v1/personas/p1/history?hours=24", "/v1/personas/p3/history?hours=2160"],
     "/v1/pipeline": ["/v1/pipeline"],
-    "/v1/changes": ["/v1/changes", "/v1/changes?limit=x"],
+    "/v1/changes": ["/v1/changes", "/v1/changes?limit=x", "/v1/changes?of=personas", "/v1/changes?of=nobody"],
     "/v1/openapi.json": ["/v1/openapi.json"],
 }
 DRAFTS = [

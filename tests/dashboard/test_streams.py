@@ -99,8 +99,12 @@ def test_changes_are_a_sample() -> None:
         async with serving(make_app(answers)) as browser, open_stream(browser) as answer:
             stream = events(answer)
             await next_of(stream, "counts")
-            answers.changed = [{"id": str(number)} for number in range(50)]
-            assert [await anext(stream), await anext(stream)] == [("change", {"id": "48"}), ("change", {"id": "49"})]
+            lapsed = [{"id": str(number), "segment": "lapsed"} for number in range(50)]
+            # Many at once, as by a new version: they do not hide the others.
+            moved = [{"id": f"m{number}", "segment": "persona_p1"} for number in range(50)]
+            answers.changed = [*lapsed, *moved]
+            told = [await next_of(stream, "change") for _ in range(4)]
+            assert told == [*lapsed[-2:], *moved[-2:]]
 
     ran(ask)
 

@@ -118,14 +118,14 @@ def test_a_broker_that_goes_away(own_broker: BrokerProcess, monkeypatch: pytest.
     monkeypatch.setattr(reading, "STALLED_AFTER_S", 0.5)
     make_topics(own_broker.address, 1)
     put(own_broker.address, SEGMENT_CHANGES, [(0, [change("ada", 1)])])
-    reached = reading._Ends.are_reached
+    reached = reading.Ends.are_reached
 
-    async def kill_first(self: reading._Ends) -> bool:
+    async def kill_first(self: reading.Ends) -> bool:
         own_broker.kill()
         await reached(self)
         return False
 
-    monkeypatch.setattr(reading._Ends, "are_reached", kill_first)
+    monkeypatch.setattr(reading.Ends, "are_reached", kill_first)
     result = invoke("changes", "--broker", own_broker.address)
     assert result.exit_code == 69
     assert f"no broker answers at {own_broker.address}" in result.stderr

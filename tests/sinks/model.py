@@ -32,6 +32,8 @@ class Model:
     def __init__(self) -> None:
         self.people: dict[str, Person] = {}
         self.moves: list[tuple[str, int, str, str]] = []
+        #: Of personas only: customer, number of the change, instant, persona, and whether in or out.
+        self.persona_moves: list[tuple[str, int, int, str, str]] = []
         self.stays: list[tuple[str, int]] = []
         self.feed: list[tuple[str, str]] = []
         self.seen: set[str] = set()
@@ -58,7 +60,8 @@ class Model:
         name, cause = change["segment"], change["cause"]
         match change["change"]:
             case "erased":
-                self.moves += [(left, at_ms, cause, "out") for left in person.segments]
+                for left in person.segments:
+                    self._move(customer, -1, left, at_ms, cause, "out")
                 self.people[customer] = Person(sequence, erased_ms=at_ms)
                 self.feed = [(who, text) for who, text in self.feed if who != customer]
                 if self.last_gap and self.last_gap["customer"] == customer:
@@ -66,18 +69,34 @@ class Model:
                 return
             case "entered":
                 if name not in person.segments:
-                    self.moves.append((name, at_ms, cause, "in"))
+                    self._move(customer, sequence, name, at_ms, cause, "in")
                 person.segments[name] = (at_ms, change["holdout"])
             case "exited":
                 before = person.segments.pop(name, None)
                 if before is not None:
-                    self.moves.append((name, at_ms, cause, "out"))
+                    self._move(customer, sequence, name, at_ms, cause, "out")
                     self.stays.append((name, stay_bucket(max(0, (at_ms - before[0]) // 1_000))))
         self.seen.add(name)
         person.erased_ms = None
         person.changes.append(line.decode())
         if cause != "erasure":
             self.feed.append((customer, line.decode()))
+
+    def _move(self, customer: str, sequence: int, segment: str, at_ms: int, cause: str, way: str) -> None:
+        self.moves.append((segment, at_ms, cause, way))
+        if segment.startswith("persona_p"):
+            self.persona_moves.append((customer, sequence, at_ms, segment.removeprefix("persona_"), way))
+
+    def between_personas(self) -> Counter[tuple[int, str]]:
+        """By hour and ``FROM>TO``: an exit and the entry that follows it at the same instant are one move."""
+        ins = {(who, number, at): persona for who, number, at, persona, way in self.persona_moves if way == "in"}
+        found: Counter[tuple[int, str]] = Counter()
+        for who, number, at, persona, way in self.persona_moves:
+            if way == "out":
+                entered = ins.pop((who, number + 1, at), "") if number > 0 else ""
+                found[at // HOUR_MS, f"{persona}>{entered}"] += 1
+        found.update((at // HOUR_MS, f">{persona}") for (_, _, at), persona in ins.items())
+        return found
 
     def memberships(self) -> dict[str, dict[str, tuple[int, bool]]]:
         return {customer: person.segments for customer, person in self.people.items()}
@@ -95,6 +114,7 @@ class Model:
             "changes": {c: person.changes[::-1][:10] for c, person in self.people.items() if person.changes},
             "minutes": {key: n for key, n in minutes.items() if int(key[1].split(":")[0]) >= hour * 60 - 1_440},
             "hours": {key: n for key, n in hours.items() if int(key[1].split(":")[0]) >= hour - 2_160},
+            "between": {key: n for key, n in self.between_personas().items() if key[0] >= hour - 2_160},
             "stays": dict(Counter(self.stays)),
             "feed": self.feed,
             "gaps": (self.gaps, self.unknown, self.last_gap),
@@ -128,7 +148,15 @@ def found(client: redis.Redis, prefix: str = "segstream:") -> Dict:
         name: {}
         for name in ("members", "holdout", "customers", "sequences", "erased", "changes", "minutes", "hours", "stays")
     }
-    result |= {"segments": set(), "overlap": {}, "feed": [], "gaps": (0, 0, None), "offsets": {}, "meta": {}}
+    result |= {
+        "between": {},
+        "segments": set(),
+        "overlap": {},
+        "feed": [],
+        "gaps": (0, 0, None),
+        "offsets": {},
+        "meta": {},
+    }
     for keys in batched(client.scan_iter(count=1_000), 1_000):
         with client.pipeline(transaction=False) as pipe:
             for key in keys:
@@ -165,7 +193,7 @@ def _ask(pipe: Any, key: str, name: str) -> None:
     match name.partition(":")[0]:
         case "segment" | "segments":
             pipe.smembers(key)
-        case "customer" | "flow" | "stay" | "overlap" | "gaps" | "offsets" | "meta":
+        case "customer" | "flow" | "stay" | "moves" | "overlap" | "gaps" | "offsets" | "meta":
             pipe.hgetall(key)
         case "changes":
             pipe.lrange(key, 0, -1)
@@ -190,6 +218,8 @@ def _take(result: Dict, name: str, value: Any, ttl_ms: int) -> None:
         case "flow":
             segment, _, unit = rest.partition(":")
             result[unit] |= {(segment, field): int(n) for field, n in value.items()}
+        case "moves":
+            result["between"] |= {(int(rest), field): int(n) for field, n in value.items()}
         case "stay":
             result["stays"] |= {(rest, int(bucket)): int(n) for bucket, n in value.items()}
         case "overlap" | "offsets":
@@ -206,6 +236,7 @@ def _take(result: Dict, name: str, value: Any, ttl_ms: int) -> None:
 def _read_customer(result: Dict, customer: str, fields: Dict, ttl_ms: int) -> None:
     result["sequences"][customer] = int(fields.pop("sequence"))
     fields.pop("day", None)
+    fields.pop("left", None)
     erased = fields.pop("erased", None)
     if erased is not None:
         result["erased"][customer] = int(erased)

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 
 from stream.brokers.redis_server import RedisServer
-from stream.sinks.redis.reading import Count, Member, Membership, RedisReader, connect, median_stay
+from stream.sinks.redis.reading import Count, Member, Membership, Move, RedisReader, connect, median_stay
 from tests.sinks.test_script import START_MS, Session, line
 
 HOUR_MS = 3_600_000
@@ -75,5 +75,58 @@ def test_all_that_can_be_read(redis_server: RedisServer) -> None:
             gaps = await reader.gaps()
             assert (gaps.count, gaps.unknown) == (1, 1)
             assert gaps.last == {"customer": "c", "expected": 2, "got": 3, "at": START_MS + HOUR_MS}
+
+    asyncio.run(read())
+
+
+def test_moves_between_personas(redis_server: RedisServer) -> None:
+    hour = START_MS // HOUR_MS
+    later_ms = START_MS + 300 * HOUR_MS
+    batches = [
+        [line("a", 1, "entered", "persona_p1", START_MS), line("b", 1, "entered", "persona_p1", START_MS)],
+        # What belongs together may come apart.
+        [line("a", 2, "exited", "persona_p1", START_MS + 5)],
+        [line("a", 3, "entered", "persona_p2", START_MS + 5), line("b", 2, "exited", "persona_p1", START_MS + 5)],
+        # Not a move: it is another instant.
+        [line("b", 3, "entered", "persona_p2", START_MS + 6)],
+        # Not a move: a segment is between.
+        [
+            line("b", 4, "exited", "persona_p2", later_ms),
+            line("b", 5, "entered", "buyers", later_ms),
+            line("b", 6, "entered", "persona_p1", later_ms),
+        ],
+        [line("a", 4, "exited", "persona_p2", later_ms), line("a", 5, "entered", "persona_p1", later_ms)],
+        [line("a", 6, "exited", "persona_p1", later_ms, cause="erasure"), line("a", 7, "erased", None, later_ms)],
+    ]
+
+    async def read() -> None:
+        async with Session(redis_server) as session, connect(redis_server.url) as client:
+            reader = RedisReader(client)
+            for batch in batches[:2]:
+                await session.apply(batch)
+            assert await reader.moves(hour, hour) == [Move(None, "p1", 2), Move("p1", None, 1)]
+            for batch in batches[2:]:
+                await session.apply(batch)
+            assert await reader.moves(hour, hour) == [
+                Move(None, "p1", 2),
+                Move(None, "p2", 1),
+                Move("p1", None, 1),
+                Move("p1", "p2", 1),
+            ]
+            assert await reader.moves(hour + 1, hour + 300) == [
+                Move(None, "p1", 1),
+                Move("p1", None, 1),
+                Move("p2", None, 1),
+                Move("p2", "p1", 1),
+            ]
+            both = {(one.left, one.entered): one.number for one in await reader.moves(hour, hour + 300)}
+            assert both == {
+                (None, "p1"): 3,
+                (None, "p2"): 1,
+                ("p1", None): 2,
+                ("p1", "p2"): 1,
+                ("p2", None): 1,
+                ("p2", "p1"): 1,
+            }
 
     asyncio.run(read())

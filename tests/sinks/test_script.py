@@ -26,7 +26,7 @@ from tests.sinks.servers import client_of
 TOPIC = "segment-changes of a test"
 #: Hostile ones among them: with what separates keys and fields, a pattern's signs, quotes, another script.
 CUSTOMERS = ["c1", "a:b|c@d", '*?[x]\\"{}', "клиент 7", "\x00\n"]
-SEGMENTS = ["buyers", "addicts", "new", "z9"]
+SEGMENTS = ["buyers", "addicts", "new", "z9", "persona_p1", "persona_p12"]
 START_MS = 1_735_787_045_000
 STEPS_MS = [0, 1, 59_999, 3_600_000, 23 * 3_600_000, 26 * 3_600_000, 91 * 86_400_000]
 
@@ -68,18 +68,18 @@ def histories(draw: st.DrawFn) -> list[list[bytes]]:
         cause = draw(st.sampled_from(["event", "timer", "definitions", "model"]))
         if change == "erased" or (change == "exited" and draw(st.integers(0, 5)) == 0):
             cause = "erasure"
-        written.append(
-            line(
-                customer,
-                sequences[customer],
-                change,
-                draw(st.sampled_from(SEGMENTS)),
-                now_ms - late_ms,
-                holdout=draw(st.booleans()),
-                cause=cause,
-            )
-        )
-    cuts = sorted(draw(st.lists(st.integers(0, len(written)), max_size=4)))
+        segment, held_out = draw(st.sampled_from(SEGMENTS)), draw(st.booleans())
+        at_ms = now_ms - late_ms
+        number = sequences[customer]
+        written.append(line(customer, number, change, segment, at_ms, holdout=held_out, cause=cause))
+        if change == "exited" and segment.startswith("persona_") and draw(st.integers(0, 3)) > 0:
+            # As a customer changes persona; now and then something is between, or it is another instant.
+            sequences[customer] += 2 if draw(st.integers(0, 5)) == 0 else 1
+            at_ms += draw(st.sampled_from([0, 0, 0, 1]))
+            entered = draw(st.sampled_from(["persona_p2", "persona_p1", "buyers"]))
+            written.append(line(customer, sequences[customer], "entered", entered, at_ms, cause=cause))
+    alone = st.just(list(range(len(written))))  # what belongs together comes apart, too
+    cuts = sorted(draw(alone | st.lists(st.integers(0, len(written)), max_size=4)))
     return [written[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(written)], strict=True)]
 
 

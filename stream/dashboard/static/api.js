@@ -1,5 +1,7 @@
 // The dashboard's JSON API: questions, and what went wrong in words.
 
+import { personaOf } from "./format.js";
+
 /** Why there is no answer: a code for the page, a message for people. `status` 0: nothing came back at all. */
 export class ApiError extends Error {
   constructor(status, code, message) {
@@ -27,8 +29,14 @@ export function customerPage(id) {
   return placed("/customers", id);
 }
 
+/** The page of a segment; those of personas have pages of their own. */
 export function segmentPage(name) {
-  return `/segments/${encodeURIComponent(name)}`;
+  const id = personaOf(name);
+  return id === null ? `/segments/${encodeURIComponent(name)}` : personaPage(id);
+}
+
+export function personaPage(id) {
+  return `/personas/${encodeURIComponent(id)}`;
 }
 
 /** Goes to the login page, and comes back here afterwards. */

@@ -6,6 +6,8 @@ import { h, put } from "./dom.js";
 import { openDraft } from "./draft.js";
 import * as format from "./format.js";
 import { empty } from "./loading.js";
+import { openPersona } from "./persona.js";
+import { openPersonas } from "./personas.js";
 import { openPipeline } from "./pipeline.js";
 import { Router } from "./router.js";
 import { openSegment } from "./segment.js";
@@ -16,7 +18,10 @@ const STATES = { connecting: "Connecting", live: "Live", lost: "Connection lost"
 
 const ROUTES = [
   { pattern: /^\/(?:segments\/?)?$/, page: "segments", open: openSegments },
+  { pattern: /^\/segments\/persona_(p\d+)$/, page: "personas", open: openPersona },
   { pattern: /^\/segments\/([^/]+)$/, page: "segments", open: openSegment },
+  { pattern: /^\/personas\/?$/, page: "personas", open: openPersonas },
+  { pattern: /^\/personas\/([^/]+)$/, page: "personas", open: openPersona },
   { pattern: /^\/customers\/?$/, page: "customers", open: openCustomers },
   { pattern: /^\/customers\/([^/]+)$/, page: "customers", open: openCustomer },
   { pattern: /^\/pipeline$/, page: "pipeline", open: openPipeline },
@@ -47,6 +52,7 @@ async function askAgain() {
 
 function showSettings(settings) {
   format.setTimeZone(settings.time_zone);
+  format.setAliases(settings.aliases);
   put(
     document.getElementById("foot"),
     h(

@@ -19,10 +19,12 @@ export function historyChart(signal) {
   const element = h("div", {}, readout, figure, legend, numbers);
   let plots = [];
   let points = [];
+  let key = "members";
 
-  function draw(next) {
+  function draw(next, measure = "members") {
     points = next;
-    figure.setAttribute("aria-label", summary(points));
+    key = measure;
+    figure.setAttribute("aria-label", summary(points, key));
     drawNumbers();
     drawPlots();
   }
@@ -36,7 +38,7 @@ export function historyChart(signal) {
     const width = figure.clientWidth;
     const shared = { width, ink, onPoint: say };
     plots = [
-      new window.uPlot(memberOptions(shared), [x, points.map((point) => point.members)], above),
+      new window.uPlot(key === "share" ? shareOptions(shared) : memberOptions(shared), [x, points.map((point) => point[key])], above),
       new window.uPlot(flowOptions(shared), [x, points.map((point) => point.entered), points.map((point) => -point.exited)], below),
     ];
     say(null);
@@ -48,7 +50,7 @@ export function historyChart(signal) {
     put(
       readout,
       time(point.at, format.minute),
-      ` · ${format.plural(point.members, "member")} · ${format.count(point.entered)} entered, ${format.count(point.exited)} left`,
+      ` · ${format.plural(point.members, "member")}${"share" in point ? `, ${format.share(point.share)}` : ""} · ${format.count(point.entered)} entered, ${format.count(point.exited)} left`,
     );
   }
 
@@ -59,9 +61,11 @@ export function historyChart(signal) {
   }
 
   function fillNumbers() {
-    const row = (point) =>
-      h("tr", {}, h("td", {}, time(point.at, format.minute)), ...["members", "entered", "exited"].map((key) => h("td", { class: "number" }, format.count(point[key]))));
-    const heads = [["Time", ""], ["Members", "number"], ["Entered", "number"], ["Left", "number"]];
+    const hasShare = points.some((point) => "share" in point);
+    const columns = [["members", "Members"], ...(hasShare ? [["share", "Share"]] : []), ["entered", "Entered"], ["exited", "Left"]];
+    const cell = (point, column) => h("td", { class: "number" }, (column === "share" ? format.share : format.count)(point[column]));
+    const row = (point) => h("tr", {}, h("td", {}, time(point.at, format.minute)), ...columns.map(([column]) => cell(point, column)));
+    const heads = [["Time", ""], ...columns.map(([, name]) => [name, "number"])];
     numbers.append(table("Members over time", heads, [...points].reverse().map(row)));
   }
 
@@ -79,13 +83,14 @@ export function historyChart(signal) {
   return { element, draw };
 }
 
-function summary(points) {
+function summary(points, key) {
   if (points.length < 2) return "Members over time: not enough is known yet";
-  const members = points.map((point) => point.members);
+  const [what, say] = key === "share" ? ["Share", format.share] : ["Members", format.count];
+  const values = points.map((point) => point[key]).filter((value) => value !== null);
   const [first, last] = [points[0], points.at(-1)];
   return (
-    `Members from ${format.minute(first.at)} to ${format.minute(last.at)}: from ${format.count(first.members)} to ${format.count(last.members)}, ` +
-    `at least ${format.count(Math.min(...members))}, at most ${format.count(Math.max(...members))}`
+    `${what} from ${format.minute(first.at)} to ${format.minute(last.at)}: from ${say(first[key])} to ${say(last[key])}, ` +
+    `at least ${say(Math.min(...values))}, at most ${say(Math.max(...values))}`
   );
 }
 
@@ -101,7 +106,10 @@ function inks(place) {
   return colours;
 }
 
-function options({ width, ink, onPoint }, height, series, scale, axisY, isBelow) {
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7];
+const PARTS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
+
+function options({ width, ink, onPoint }, height, series, scale, axisY, isBelow, incrs = WHOLE) {
   const axis = { stroke: ink.soft, font: '12px "Liberation Sans", "Segoe UI", Roboto, sans-serif', grid: { stroke: ink.line, width: 1 }, ticks: { show: false } };
   return {
     width,
@@ -114,20 +122,30 @@ function options({ width, ink, onPoint }, height, series, scale, axisY, isBelow)
     series: [{}, ...series],
     axes: [
       { ...axis, grid: { show: false }, values: (_, splits, __, ___, apart) => splits.map((split) => format.tick(split, apart)), space: 70, size: 30, show: isBelow },
-      { ...axis, size: AXIS_WIDTH, space: isBelow ? 22 : 40, values: (_, splits) => splits.map(axisY), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7] },
+      { ...axis, size: AXIS_WIDTH, space: isBelow ? 22 : 40, values: (_, splits) => splits.map(axisY), incrs },
     ],
     hooks: { setCursor: [(plot) => plot.cursor.event && onPoint(plot.cursor.idx)] },
   };
 }
 
+function curve({ accent }) {
+  return [{ stroke: accent, width: 2, fill: accent.replace("rgb(", "rgba(").replace(")", ", 0.1)"), points: { show: false } }];
+}
+
+function shareOptions(shared) {
+  const range = (_, low, high) => {
+    const height = Math.max(high - low, 0.01);
+    return [Math.max(0, low - height * 0.15), Math.min(1, high + height * 0.15)];
+  };
+  return options(shared, HEIGHT, curve(shared.ink), range, format.share, false, PARTS);
+}
+
 function memberOptions(shared) {
-  const { accent } = shared.ink;
-  const series = [{ stroke: accent, width: 2, fill: accent.replace("rgb(", "rgba(").replace(")", ", 0.1)"), points: { show: false } }];
   const range = (_, low, high) => {
     const height = Math.max(high - low, high * 0.04, 4);
     return [Math.max(0, Math.floor(low - height * 0.15)), Math.ceil(high + height * 0.15)];
   };
-  return options(shared, HEIGHT, series, range, format.short, false);
+  return options(shared, HEIGHT, curve(shared.ink), range, format.short, false);
 }
 
 function flowOptions(shared) {

@@ -1,6 +1,6 @@
 // One customer: where they belong, what is known of them, what happened, and why they are where they are.
 
-import { customerPage, customerPath, get } from "./api.js";
+import { customerPage, customerPath, get, personaPage } from "./api.js";
 import { explanation, featureTable } from "./conditions.js";
 import { h, put } from "./dom.js";
 import * as format from "./format.js";
@@ -62,6 +62,7 @@ function lookup(id, go) {
 }
 
 function makeParts() {
+  const persona = h("div", {});
   const segments = h("div", {});
   const facts = h("div", {});
   const features = h("div", {});
@@ -73,7 +74,7 @@ function makeParts() {
     h(
       "div",
       { class: "stack" },
-      h("section", { class: "card" }, h("h2", {}, "Is a member of"), segments),
+      h("section", { class: "card" }, h("h2", {}, "Is a member of"), segments, persona),
       h("section", { class: "card" }, h("h2", {}, "What is known"), features, facts),
       h("section", { class: "card" }, h("h2", {}, "What happened"), timeline),
     ),
@@ -83,6 +84,7 @@ function makeParts() {
 
   function show(data) {
     put(segments, memberships(data.segments));
+    put(persona, personaPart(data.persona));
     put(facts, factList(data));
     keepOpen(features, () => put(features, featureParts(data)));
     why.show(data.worker?.why ?? null, data.worker_error);
@@ -100,6 +102,18 @@ function memberships(segments) {
   const item = ([name, { since, holdout }]) =>
     h("li", {}, h("span", {}, segmentLink(name), holdout ? [" ", h("span", { class: "tag", title: "Left alone, to compare with" }, "held out")] : null), h("span", { class: "soft" }, "since ", time(since, format.minute)));
   return h("ul", { class: "memberships" }, ...entries.map(([name, one]) => item([name, one])));
+}
+
+/** The persona: a link, what sets it apart, and since when they have had it. */
+function personaPart(persona) {
+  if (!persona) return null;
+  return h(
+    "div",
+    { class: "has-persona", "data-persona": persona.id },
+    h("h3", {}, "Persona"),
+    h("p", {}, h("a", { href: personaPage(persona.id) }, format.personaTitle(persona.id)), h("span", { class: "soft" }, " since ", time(persona.since, format.minute))),
+    persona.label && h("p", { class: "soft small break" }, persona.label),
+  );
 }
 
 function featureParts({ worker }) {
@@ -126,15 +140,24 @@ function factList({ worker, worker_error: trouble }) {
 function timelineOf(changes) {
   if (!changes.length) return h("p", { class: "soft small" }, "Nothing yet, or it was longer ago than changes are kept.");
   const days = new Map();
-  for (const change of changes) {
+  const moves = movesAmong(changes);
+  const left = new Set(moves.values());
+  for (const change of changes.filter((one) => !left.has(one))) {
     const day = format.day(change.at);
     if (!days.has(day)) days.set(day, []);
     days.get(day).push(change);
   }
   return [...days].flatMap(([day, ofDay]) => [
     h("h3", { class: "day" }, day),
-    h("ul", { class: "changes" }, ...ofDay.map((change) => withKey(changeItem(change, { withEvidence: true }), change.id))),
+    h("ul", { class: "changes" }, ...ofDay.map((change) => withKey(changeItem(change, { withEvidence: true, from: moves.get(change) }), change.id))),
   ]);
+}
+
+/** Entries into personas, with the exits from others that belong to them: those just before, at the same instant. */
+function movesAmong(changes) {
+  const isOf = (change, kind) => change?.change === kind && change.segment && format.personaOf(change.segment) !== null;
+  const pairs = changes.slice(1).map((before, i) => [changes[i], before]);
+  return new Map(pairs.filter(([entry, exit]) => isOf(entry, "entered") && isOf(exit, "exited") && entry.at === exit.at && entry.sequence === exit.sequence + 1));
 }
 
 function withKey(item, key) {

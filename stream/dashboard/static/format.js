@@ -8,6 +8,7 @@ const MINUS = "\u2212";
 const NONE = "\u2013";
 
 let zone = "UTC";
+let aliases = new Map();
 let formats = makeFormats();
 
 /** Takes the shop's time zone; one that this browser does not know becomes UTC. */
@@ -19,6 +20,11 @@ export function setTimeZone(name) {
     zone = "UTC";
   }
   formats = makeFormats();
+}
+
+/** Takes the names that the definitions give to personas, by their ids. */
+export function setAliases(byId) {
+  aliases = new Map(Object.entries(byId ?? {}));
 }
 
 export const timeZone = () => zone;
@@ -119,10 +125,30 @@ export function value(expression, given, isSpan = isDuration(expression)) {
   return `\u201c${given}\u201d`;
 }
 
-/** cart_abandoner: Cart abandoner */
+/** cart_abandoner: Cart abandoner; persona_p3: Persona p3, or its alias. */
 export function title(name) {
+  const id = personaOf(name);
+  if (id !== null) return personaTitle(id);
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The persona whose members are in a segment; null for any other segment. */
+export function personaOf(name) {
+  return /^persona_(p[1-9][0-9]{0,8})$/.exec(name)?.[1] ?? null;
+}
+
+/** p3: Persona p3; with the alias that the definitions give it: Bargain hunters (p3). */
+export function personaTitle(id) {
+  return aliases.has(id) ? `${title(aliases.get(id))} (${id})` : `Persona ${id}`;
+}
+
+/** The value of a feature of personas: three figures are enough for the middle of many customers. */
+export function amount(number) {
+  if (!isNumber(number)) return NONE;
+  const size = Math.abs(number);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return new Intl.NumberFormat(LOCALE, { maximumFractionDigits: digits }).format(number).replace("-", MINUS);
 }
 
 export function plural(number, one, many = `${one}s`) {

@@ -49,9 +49,12 @@ export function segmentLink(name) {
   return h("a", { href: segmentPage(name) }, format.title(name));
 }
 
-/** A change as an item of a list: what, who, where, when, and why in words. */
-export function changeItem(change, { withCustomer = false, withEvidence = false, show = format.clock } = {}) {
-  const [word, kind] = CHANGES[change.change] ?? [change.change, ""];
+/**
+ * A change as an item of a list: what, who, where, when, and why in words. `from` is the exit from another persona that
+ * belongs to the entry.
+ */
+export function changeItem(change, { withCustomer = false, withEvidence = false, show = format.clock, from = null } = {}) {
+  const [word, kind] = from ? ["Moved", "accent"] : (CHANGES[change.change] ?? [change.change, ""]);
   return h(
     "li",
     { class: change.change, "data-id": change.id },
@@ -59,6 +62,7 @@ export function changeItem(change, { withCustomer = false, withEvidence = false,
       "div",
       { class: "change-head" },
       h("span", { class: `tag ${kind}` }, word),
+      from && h("span", {}, segmentLink(from.segment), " to "),
       change.segment && segmentLink(change.segment),
       change.holdout && h("span", { class: "tag" }, "held out"),
       time(change.at, show),
@@ -91,14 +95,14 @@ export function valueRow(expression, value) {
   );
 }
 
-/** The latest changes of all customers; new ones come in at the top. */
-export function feed(limit, stream, signal) {
+/** The latest changes of all customers that are wanted; new ones come in at the top. */
+export function feed(limit, stream, signal, isWanted = () => true) {
   const list = h("ul", { class: "changes feed" });
   const none = h("p", { class: "soft small" }, "Nobody has entered or left a segment yet. As soon as somebody does, it stands here.");
   const known = new Set();
 
   function add(change) {
-    if (known.has(change.id)) return false;
+    if (known.has(change.id) || !isWanted(change)) return false;
     known.add(change.id);
     list.prepend(changeItem(change, { withCustomer: true }));
     none.hidden = true;

@@ -130,17 +130,21 @@ function makeNumbers(segment) {
   return { element, move, show };
 }
 
-function historyCard(path, stream, signal) {
+/** The size over a span that is chosen; with `measures` (key and name) also what of each point is drawn. */
+export function historyCard(path, stream, signal, measures = []) {
   const chart = historyChart(signal);
   const place = h("div", {}, skeleton(1, "block"));
   let hours = SPANS[0][0];
+  let measure = measures[0]?.[0] ?? "members";
+  let drawn = [];
   const load = keepLoaded({
     load: async () => ({ hours, ...(await get(`${path}/history?hours=${hours}`, signal)) }),
     show: (data) => {
       if (data.hours !== hours) return load(); // another span was chosen meanwhile
       if (data.points.length < 2) return put(place, empty("Nothing to draw yet", "The curve begins with the second hour of the stream clock."));
       if (!place.contains(chart.element)) put(place, chart.element);
-      chart.draw(data.points);
+      drawn = data.points;
+      chart.draw(drawn, measure);
     },
     fail: (error, retry) => showFailure(place, error, retry, "The curve could not be loaded"),
     everyMs: 30_000,
@@ -151,7 +155,16 @@ function historyCard(path, stream, signal) {
     hours = chosen;
     load();
   });
-  return h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Members over time"), spans), place);
+  const kinds = measures.length > 0 && choice("What is drawn", "measure", measures, measure, (chosen) => {
+    measure = chosen;
+    if (drawn.length) chart.draw(drawn, measure);
+  });
+  return h(
+    "section",
+    { class: "card" },
+    h("div", { class: "card-head" }, h("h2", {}, "Members over time"), h("div", { class: "switches" }, kinds, spans)),
+    place,
+  );
 }
 
 function conditionsCard(segment) {
@@ -178,7 +191,7 @@ function factsCard(segment) {
   return h("section", { class: "card" }, h("h2", {}, "About it"), h("dl", { class: "facts" }, ...entries));
 }
 
-function causeTable(causes) {
+export function causeTable(causes) {
   const names = [...new Set([...Object.keys(causes.in), ...Object.keys(causes.out)])];
   const largest = Math.max(1, ...Object.values(causes.in), ...Object.values(causes.out));
   if (!names.some((name) => causes.in[name] || causes.out[name])) {
@@ -190,15 +203,23 @@ function causeTable(causes) {
   return table("Changes of the last 24 hours by cause", [["Cause, last 24 h", "wide"], ["Entered", "number"], ["Left", "number"]], rows);
 }
 
-function overlapTable({ overlap, members }) {
-  const shown = overlap.filter((other) => other.members > 0).slice(0, 12);
-  if (!shown.length) return h("p", { class: "soft small" }, members ? "Its members are in no other segment." : "It has no members at the moment.");
+export function overlapTable({ overlap, members }) {
+  const shared = overlap.filter((other) => other.members > 0);
+  const shown = shared.filter(({ name }) => format.personaOf(name) === null).slice(0, 12);
+  const personas = shared.filter(({ name }) => format.personaOf(name) !== null);
+  if (!shown.length && !personas.length) return h("p", { class: "soft small" }, members ? "Its members are in no other segment." : "It has no members at the moment.");
   const row = (other) =>
     h("tr", {}, h("th", { scope: "row" }, segmentLink(other.name)), h("td", { class: "number" }, format.count(other.members)), h("td", { class: "number" }, format.share(other.share), meter(other.share)));
-  return table("Overlap with other segments", [["Segment", "wide"], ["In both", "number"], ["Of this one", "number"]], shown.map(row));
+  const heads = (of) => [[of, "wide"], ["In both", "number"], ["Of this one", "number"]];
+  return h(
+    "div",
+    { class: "stack" },
+    shown.length > 0 && table("Overlap with other segments", heads("Segment"), shown.map(row)),
+    personas.length > 0 && table("Personas of its members", heads("Persona"), personas.map(row)),
+  );
 }
 
-function membersCard(path, segment, stream, signal) {
+export function membersCard(path, segment, stream, signal) {
   const rows = h("tbody", {});
   const more = h("button", { type: "button", hidden: true, onclick: next }, "Show more");
   const heads = ["Customer", "Member since", ""].map((text) => h("th", { scope: "col" }, text || h("span", { class: "unseen" }, "Held out")));

@@ -28,7 +28,7 @@ export function openSegments(root, { stream, signal }) {
   const clock = clockNotice();
   const grid = h("div", { class: "cards" });
   const place = h("div", {}, skeleton(6, "card"));
-  const latest = feed(FEED, stream, signal);
+  const latest = feed(FEED, stream, signal, ({ segment }) => !segment || format.personaOf(segment) === null);
   const cards = new Map();
   const filters = makeFilters(arrange);
   let answer = null;
@@ -107,7 +107,7 @@ export function openSegments(root, { stream, signal }) {
     stream,
     signal,
   });
-  keepLoaded({ load: () => get(`/v1/changes?limit=${FEED}`, signal), show: ({ changes }) => latest.fill(changes), fail: () => {}, stream, signal });
+  keepLoaded({ load: () => get(`/v1/changes?of=segments&limit=${FEED}`, signal), show: ({ changes }) => latest.fill(changes), fail: () => {}, stream, signal });
 }
 
 function segmentCard(segment) {

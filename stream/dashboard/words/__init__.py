@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stream.dashboard.words.conditions import said
-from stream.dashboard.words.features import Value, When, phrases
+from stream.dashboard.words.features import Value, When, measure, phrases, values_of
 from stream.dashboard.words.segments import sentences
 from stream.instants import parse_instant
 from stream.language.canonical import text
 from stream.language.meaning import Evidence, evidence
+from stream.language.measures import is_instant
+from stream.language.persona_names import persona_of
 from stream.language.tree import And, Definitions, Expression, Literal, Not, Or, Segment, Type
 
 _NEVER = Literal(value=False, type=Type.BOOLEAN)
@@ -20,6 +23,15 @@ _OTHERWISE = {
     "model": "a new model of personas",
     "erasure": "all that was known of the customer has been erased",
 }
+
+
+@dataclass(frozen=True)
+class PersonaFeature:
+    """A feature of personas: its name, what it is (``the number of orders``), and whether it counts days."""
+
+    name: str
+    words: str | None
+    days: bool | None
 
 
 class Words:
@@ -36,6 +48,18 @@ class Words:
                 for part in _comparisons(condition):
                     self._conditions[text(part)] = said(part).yes
 
+        #: By canonical text, in the order of the section.
+        self._personas: dict[str, tuple[str, Expression]] = {}
+        if definitions.personas is not None:
+            self._personas = {text(one): (name, one) for name, one in definitions.personas.features}
+
+    def persona_feature(self, written: str) -> PersonaFeature:
+        """A feature by its canonical text or its name; one that is not in the definitions as it is written."""
+        for canonical, (name, expression) in self._personas.items():
+            if written in (canonical, name):
+                return PersonaFeature(name, measure(expression), is_instant(expression))
+        return PersonaFeature(written, None, None)
+
     def segment(self, name: str) -> list[str]:
         """A segment in sentences."""
         return sentences(self._segments[name])
@@ -50,13 +74,16 @@ class Words:
 
     def change(self, change: Mapping[str, Any]) -> str:
         """Why a change came about: a record of ``segment-changes``, decoded."""
-        cause = _OTHERWISE.get(change["cause"])
-        if cause is not None and not change["values"]:
+        cause, values = _OTHERWISE.get(change["cause"]), change["values"]
+        if cause is not None and not values:
             return cause
+        when = When(parse_instant(change["at"]), self._zone)
+        if persona_of(change["segment"] or "") is not None:
+            told = values_of([(one, values[name]) for name, (_, one) in self._personas.items() if name in values], when)
+            return ": ".join(filter(None, (cause, ", ".join(told))))
         segment = self._segments.get(change["segment"])
         asked = self._evidence if segment is None else _deciding(segment, change["change"])
-        known = self._known(change["values"], asked)
-        said_of_it = ", ".join(phrases(known, When(parse_instant(change["at"]), self._zone)))
+        said_of_it = ", ".join(phrases(self._known(values, asked), when))
         return ": ".join(filter(None, (cause, said_of_it)))
 
     def _known(self, values: Mapping[str, Value], asked: Iterable[str]) -> Iterator[tuple[Evidence, Value]]:

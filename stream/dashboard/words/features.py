@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.dashboard.words.amounts import about, ago, counted, duration, likelihood, literal, number, percent, plural
@@ -71,6 +71,17 @@ def score(rfm: Rfm) -> str:
     """What an ``rfm`` is called, without an article: ``RFM score of orders within 365 days``."""
     sort = events(rfm.frequency.kind, rfm.frequency.where)
     return f"RFM score of {sort.many}{sort.which}{_within(rfm.frequency)}"
+
+
+def values_of(features: Sequence[tuple[Expression, Value]], when: When) -> list[str]:
+    """Features of personas with their values; what is calculated is told as it is written."""
+    aggregates = [(one, value) for one, value in features if isinstance(one, Aggregate)]
+    others = [(one, value) for one, value in features if not isinstance(one, Aggregate)]
+    return [*phrases(aggregates, when), *(f"{measure(one)}: {_plain(value)}" for one, value in others)]
+
+
+def _plain(value: Value) -> str:
+    return "not known" if value is None else literal(value)
 
 
 def measure(value: Expression) -> str:

@@ -51,6 +51,8 @@ local function customer_of(id)
       found.was_erased = true
     elseif field == 'day' then
       found.day = fields[i + 1]
+    elseif field == 'left' then
+      found.left, found.had_left = fields[i + 1], true
     else
       found.segments[string.sub(field, 2)] = fields[i + 1]
     end
@@ -153,6 +155,12 @@ local function write_customer(customer, today)
   if today and #customer.changes > 0 then
     write_changes(customer, set, today)
   end
+  if customer.left then
+    set[#set + 1] = 'left'
+    set[#set + 1] = customer.left
+  elseif customer.had_left then
+    removed[#removed + 1] = 'left'
+  end
   call('HSET', key, unpack(set))
   if customer.was_erased then
     removed[#removed + 1] = 'erased'
@@ -227,11 +235,14 @@ local function hour_of(segment)
   return sum % 24
 end
 
--- Each segment once in 24 hours of the stream clock: what is older than the last 24 hours, or 90 days.
+-- Each segment once in 24 hours of the stream clock: what is older than the last 24 hours, or 90 days. Moves each hour.
 local function prune(before_ms, now_ms)
   local before, now = floor(before_ms / HOUR_MS), floor(now_ms / HOUR_MS)
   if before == now then
     return
+  end
+  for hour = before - HOURS_KEPT, math.min(before, now - HOURS_KEPT - 1) do
+    call('UNLINK', prefix .. 'moves:' .. text(hour))
   end
   for _, segment in ipairs(call('SMEMBERS', SEGMENTS)) do
     local latest = now - (now - hour_of(segment)) % 24
@@ -258,6 +269,60 @@ local function count(counts, key, field)
     counts[key] = fields
   end
   fields[field] = (fields[field] or 0) + 1
+end
+
+-- Moves between personas --------------------------------------------------------------------------------------------------
+
+local personas = {}  -- by segment: the persona's id, or false
+
+local function persona_of(segment)
+  local found = personas[segment]
+  if found == nil then
+    found = string.match(segment, '^persona_(p%d+)$') or false
+    personas[segment] = found
+  end
+  return found
+end
+
+local moves = {}  -- by hour, by FROM>TO: how many more
+
+local function count_move(at_ms, from, to, number)
+  local hour = floor(at_ms / HOUR_MS)
+  local row = moves[hour]
+  if not row then
+    row = {}
+    moves[hour] = row
+  end
+  local pair = from .. '>' .. to
+  row[pair] = (row[pair] or 0) + number
+end
+
+-- An exit goes to nobody, until the customer's next change turns out to be the entry that belongs to it: that may come
+-- with another batch, so what was left is kept with the customer.
+local function move_out(customer, persona, at_ms)
+  count_move(at_ms, persona, '', 1)
+  customer.left = text(at_ms) .. '|' .. persona
+end
+
+local function move_in(left, persona, at_ms)
+  local left_ms, from = string.match(left or '', '^(%d+)|(.+)$')
+  if tonumber(left_ms) == at_ms then
+    count_move(at_ms, from, '', -1)
+    count_move(at_ms, from, persona, 1)
+  else
+    count_move(at_ms, '', persona, 1)
+  end
+end
+
+local function write_moves(now_hour)
+  for hour, row in pairs(moves) do
+    local key = prefix .. 'moves:' .. text(hour)
+    for pair, number in pairs(row) do
+      if number ~= 0 and hour >= now_hour - HOURS_KEPT and call('HINCRBY', key, pair, number) == 0 then
+        call('HDEL', key, pair)
+      end
+    end
+  end
 end
 
 local function stay_bucket(seconds)
@@ -332,6 +397,9 @@ local function apply()
           unknown = unknown + 1
         end
       end
+      -- What was left just before this change; after a gap nobody knows.
+      local left = sequence == customer.sequence + 1 and customer.left or nil
+      customer.left = nil
       customer.sequence = sequence
       customer.is_changed = true
       applied[kind] = applied[kind] + 1
@@ -340,8 +408,12 @@ local function apply()
         now_ms = at_ms
       end
       if kind == ERASED then
-        for _, left in ipairs(leave_all(customer)) do
-          flows[#flows + 1] = { left, at_ms, change[6], ':out' }
+        for _, segment_left in ipairs(leave_all(customer)) do
+          flows[#flows + 1] = { segment_left, at_ms, change[6], ':out' }
+          local persona = persona_of(segment_left)
+          if persona then
+            count_move(at_ms, persona, '', 1)
+          end
         end
         customer.erased_ms, customer.changes, customer.forgets = at_ms, {}, true
         erased = erased or {}
@@ -368,6 +440,12 @@ local function apply()
         end
         if is_moved then
           flows[#flows + 1] = { segment, at_ms, change[6], kind == ENTERED and ':in' or ':out' }
+          local persona = persona_of(segment)
+          if persona and kind == ENTERED then
+            move_in(left, persona, at_ms)
+          elseif persona then
+            move_out(customer, persona, at_ms)
+          end
         end
         customer.changes[#customer.changes + 1] = change[8]
         if request.feed and change[6] ~= 'erasure' then
@@ -394,6 +472,7 @@ local function apply()
   end
   write_counts(counts)
   write_counts(stays)
+  write_moves(now_hour)
   write_customers(request.keep_changes and tostring(floor(call('TIME')[1] / 86400)) or nil)
   if erased then
     forget(erased)

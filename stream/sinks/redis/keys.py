@@ -27,7 +27,7 @@ DIRECTIONS = ("in", "out")
 
 #: What comes after the prefix in keys that are not there just once.
 _MANY = re.compile(r"(?:segment:[a-z][a-z0-9_]*:(?:members|holdout)|flow:[a-z][a-z0-9_]*:(?:minutes|hours)|"
-                   r"stay:[a-z][a-z0-9_]*|(?:customer|changes):.+)", re.DOTALL)  # fmt: skip
+                   r"stay:[a-z][a-z0-9_]*|moves:[0-9]+|(?:customer|changes):.+)", re.DOTALL)  # fmt: skip
 _ONE = ("meta", "offsets", "segments", "overlap", "feed", "gaps")
 
 
@@ -86,6 +86,9 @@ class Keys:
     def stay(self, segment: str) -> str:
         return f"{self.prefix}stay:{segment}"
 
+    def moves(self, hour: int) -> str:
+        return f"{self.prefix}moves:{hour}"
+
     def is_ours(self, key: str) -> bool:
         """Whether a key is one of these.
 
@@ -110,6 +113,15 @@ def flow_field(number: int, cause: str, direction: str) -> str:
     '28928544:timer:in'
     """
     return f"{number}:{cause}:{direction}"
+
+
+def move_field(left: str | None, entered: str | None) -> str:
+    """The field of a move from one persona to another; None where a customer had none, or has none any more.
+
+    >>> move_field("p1", "p2"), move_field(None, "p2")
+    ('p1>p2', '>p2')
+    """
+    return f"{left or ''}>{entered or ''}"
 
 
 def overlap_field(one: str, other: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -16,6 +17,8 @@ Client = redis.asyncio.Redis
 Unit = Literal["minutes", "hours"]
 _UNIT_MS: Mapping[Unit, int] = {"minutes": MINUTE_MS, "hours": HOUR_MS}
 _HELD_OUT = "|h"
+#: Of so many hours the moves are asked for at once.
+_HOURS_AT_ONCE = 200
 #: An answer to whom somebody waits for comes within so long, or not.
 _ANSWERED_WITHIN_S = 5.0
 
@@ -69,6 +72,15 @@ class Flow:
     start_ms: int
     cause: str
     direction: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """So many customers went from one persona to another; None: they had none before, or have none any more."""
+
+    left: str | None
+    entered: str | None
     number: int
 
 
@@ -203,6 +215,25 @@ class RedisReader:
             start, cause, direction = field.split(":")
             flows.append(Flow(int(start) * _UNIT_MS[unit], cause, direction, int(number)))
         return sorted(flows, key=lambda one: (one.start_ms, one.cause, one.direction))
+
+    async def moves(self, first_hour: int, last_hour: int) -> list[Move]:
+        """Who went from which persona to which in these hours since the epoch, all together; most first.
+
+        Hours are known as long as flows by the hour are.
+        """
+        total: Counter[str] = Counter()
+        for first in range(first_hour, last_hour + 1, _HOURS_AT_ONCE):
+            async with self.client.pipeline(transaction=False) as pipe:
+                for hour in range(first, min(last_hour + 1, first + _HOURS_AT_ONCE)):
+                    pipe.hgetall(self.keys.moves(hour))
+                for found in await pipe.execute():
+                    for field, number in found.items():
+                        total[field] += int(number)
+        moves = []
+        for field, number in sorted(total.items(), key=lambda pair: (-pair[1], pair[0])):
+            left, _, entered = field.partition(">")
+            moves.append(Move(left or None, entered or None, number))
+        return moves
 
     async def stays(self, segment: str) -> dict[int, int]:
         """How many stays ended, by the bucket of their length; see `median_stay`."""
