@@ -41,7 +41,7 @@ class Distributions:
             stood_on = self._last.training.ranked.get(text, 0.0) if self._last else 0.0
             past = min(stood_on, _STANDS_ON - len(values)) if before else 0.0
             found[text] = _quantiles(values, np.array(before), past)
-            counted[text] = len(values) + past
+            counted[text] = float(len(values) + past)
         return found, counted
 
 

@@ -184,10 +184,11 @@ def test_workers_take_what_a_trainer_publishes_and_a_pin_goes_back(
         worker.ask_to_stop()
         assert worker.exit_code() == 0
         assert {first.stop(), second.stop()} == {0}
-    shown = invoke("personas", "show", "--broker", address).stdout
+    shown = invoke("personas", "show", "--version", str(last.version), "--broker", address).stdout
     assert f"version {last.version} of {last.effective_at} (again version 1)" in shown
     listed = invoke("personas", "models", "--broker", address).stdout
-    assert [json.loads(line)["version"] for line in listed.splitlines()] == sorted(found.versions)
+    assert [json.loads(line)["version"] for line in listed.splitlines()] == sorted(published(address).versions)
+    assert invoke("personas", "unpin", "--broker", address).exit_code == 64  # none is pinned any more
 
 
 def test_a_learner_gives_the_same_wherever_it_begins(plan: Plan) -> None:
