@@ -141,7 +141,7 @@ def _models(owner: Owner, share: float) -> tuple[Centres, Centres]:
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if switched(middle) < share else (low, middle)
-    return centres(1, 0.0, _START_MS + 1), centres(2, high, _START_MS + _DAY_MS)
+    return centres(1, 0.0, _START_MS + 1), centres(2, high, _START_MS + 60_000)
 
 
 class _Partition:
@@ -156,8 +156,9 @@ class _Partition:
         self._stepped = asyncio.Condition()
         self.at_ms = _START_MS + 2
 
-    def push(self) -> None:
-        some = [self._customers[(self._number + i) % len(self._customers)] for i in range(_BATCH)]
+    def push(self, batches: int) -> None:
+        """What has come since the last step, as a worker hands it on: together."""
+        some = [self._customers[(self._number + i) % len(self._customers)] for i in range(_BATCH * batches)]
         records = []
         for customer in some:
             self._number += 1
@@ -183,10 +184,11 @@ class _Partition:
             # All that has come by now is pushed, each with its own instant of coming.
             arrived = []
             while came <= now:
-                self.push()
                 arrived.append(came)
                 came += _EVERY_S
+            self.push(len(arrived))
             await self.owner.step()
+            await asyncio.sleep(0)
             async with self._stepped:
                 self._stepped.notify_all()
             done = time.perf_counter()

@@ -2,8 +2,8 @@
 
 The model lies among the constants, at ``K_HEADER``. A vector has a value for each feature of the file: a number as it
 is, an instant as its age in days at the last border of a bucket; null is 0. Each is made a logarithm that keeps its
-sign, and divided by the model's scale, as its centres have been. That is kept in derived words of the row: most events
-touch one feature or none.
+sign, and divided by the model's scale, as its centres have been. The logarithms are kept in derived words of the row:
+most events touch one feature or none, and a new model none.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def assign(
     nearest, due = op.NONE, op.FOREVER
     if now_ms < over:
         # Of somebody who was active until now, time has changed nothing before the instant that it was asked for.
-        is_known = not is_forced and own > now_ms and present != op.NONE
+        is_known = own > now_ms and present != op.NONE
         due = min(over, _look(plan, constants, pool, work, row, is_known, event != op.NONE, now_ms))
         if is_known:
             due = min(due, own)
         # Restored rows may be in personas of a model that is to be applied yet.
-        nearest = _decided(plan, constants, row, present) if is_model else present
+        nearest = _decided(plan, constants, work, row, present) if is_model else present
     row[plan[p + op.PE_DUE]] = due
     if nearest == present:
         return False, due
@@ -110,7 +110,7 @@ def _look(
     is_event: bool,
     now_ms: int,
 ) -> int:
-    """Works out the scaled logarithms of the features; the next instant at which time may change one of these.
+    """Works out the logarithms of the features; the next instant at which time may change one of these.
 
     Where ``is_known``, only of those that the event has touched. After an event the next border of a bucket will do for
     that instant; else it is the one at which something leaves.
@@ -128,8 +128,7 @@ def _look(
         if is_instant:
             due = min(due, border + width)
         _, x = measure(type_, value, is_instant, border)
-        scale = constants[op.K_HEADER + op.M_SCALES + f]
-        row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x) / scale)
+        row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
         steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
         for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
             if is_event:
@@ -162,16 +161,19 @@ def ranked(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, nu
 
 
 @pasted
-def _decided(plan: Ints, constants: Floats, row: Ints, present: int) -> int:
+def _decided(plan: Ints, constants: Floats, work: Ints, row: Ints, present: int) -> int:
     """The number of the persona for the row's vector: the nearest, unless the present one is nearly as near."""
     p = plan[op.P_PERSONA]
     features, vector = plan[p + op.PE_FEATURES], plan[p + op.PE_DUE] + 1
+    scaled = work[op.W_VECTOR]
+    for f in range(features):
+        work[scaled + f] = as_word(as_float(row[vector + f]) / constants[op.K_HEADER + op.M_SCALES + f])
     nearest, least, of_present = op.NONE, math.inf, math.inf
     at = op.K_HEADER + op.M_SCALES + features
     for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
         total = 0.0
         for f in range(features):
-            apart = as_float(row[vector + f]) - constants[at + op.M_NAMING + f]
+            apart = as_float(work[scaled + f]) - constants[at + op.M_NAMING + f]
             total += apart * apart
         number = int(constants[at])
         if number == present:

@@ -271,17 +271,22 @@ def step(
                     now_ms = row[op.R_CLOCK]
                 else:
                     now_ms = max(to_ms, row[op.R_CLOCK])
+            timer = op.NONE
+            if mode >= REDEFINE and plan[op.P_PERSONA] != 0:
+                timer = row[plan[plan[op.P_PERSONA] + op.PE_DUE]]
             changed, due[index] = evaluate(
                 plan, constants, pool, work, row, index, event, withheld, mode >= REDEFINE, now_ms
             )
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
             elif mode >= REDEFINE and now_ms > row[op.R_CLOCK]:
-                # The clock stays behind, and what would be said at instants before this one is not known yet.
+                # The clock stays behind, and what would be said at instants before this one is not known yet: where it
+                # was asked for anew.
                 ranks = 0
                 if plan[op.P_PERSONA] != 0:
-                    row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
                     ranks = plan[plan[op.P_PERSONA] + op.PE_RANKS]
+                    if row[plan[plan[op.P_PERSONA] + op.PE_DUE]] != timer:
+                        row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
                 if mode == REDEFINE or ranks > 0:
                     for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
                         row[k] = 0

@@ -186,6 +186,8 @@ class Runner:
             self._pause_what_is_full(owner)
             if not self._inbox and not worked:
                 await self._until_woken()
+            else:
+                await asyncio.sleep(0)  # not every step waits for something
         await owner.drain()
 
     def _restore_goes_on(self, remaining_records: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from stream.worker.models import Models
 from stream.worker.writing import Writer
 
+#: Customers whose changes are written together.
+_WRITTEN_AT_ONCE = 512
+
 
 class Reassignment:
     """Applies ``models`` to the partition that ``writer`` writes about."""
@@ -35,9 +38,13 @@ class Reassignment:
                 await self._writer.flush()
 
     async def go_on(self) -> None:
-        """Applies the latest model to some more customers."""
+        """Applies the latest model to some more customers. What comes of it is written when it is worth it.
+
+        What waits until then goes with the next events' changes, if these come before.
+        """
         self._writer.collect(self._writer.partition.go_on_assigning())
-        await self._writer.flush()
+        if len(self._writer.outboxes) >= _WRITTEN_AT_ONCE or not self.is_under_way:
+            await self._writer.flush()
 
     async def finish(self) -> None:
         """Applies it to all that are left."""
