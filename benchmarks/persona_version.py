@@ -46,7 +46,7 @@ from stream.worker.topics import SOURCES
 _START_MS = 1_772_323_200_000
 _DAY_MS = 86_400_000
 #: Batches of so many events come to each partition so often, for so long before and after the version.
-_BATCH, _EVERY_S, _AROUND_S = 10, 0.02, 4.0
+_BATCH, _EVERY_S, _AROUND_S = 20, 0.1, 4.0
 #: The customers of a partition who have events then: all that these bring about is over before it.
 _AT_WORK = 200
 _FOLDER = Path(__file__).parent
@@ -179,7 +179,7 @@ class _Partition:
             now = time.perf_counter()
             if now < came:
                 if not await self.owner.step():
-                    await asyncio.sleep(came - now)
+                    await asyncio.sleep(min(came - now, 0.01))
                 continue
             # All that has come by now is pushed, each with its own instant of coming.
             arrived = []

@@ -35,8 +35,8 @@ _OUTPUT_EVIDENCE = 4 * _OUTPUT_CHANGES
 
 #: Rows whose timers fire before their changes are handed on.
 _ROWS_AT_ONCE = 16_384
-#: Rows to which a model is applied before others have their turn: a millisecond or two.
-_ASSIGNED_AT_ONCE = 2_048
+#: Rows to which a model is applied before others have their turn: some milliseconds.
+_ASSIGNED_AT_ONCE = 8_192
 
 #: No segment lets nobody in.
 _NOBODY = np.zeros(0, dtype=np.bool_)

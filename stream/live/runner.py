@@ -29,6 +29,8 @@ from stream.worker.settings import ClockMode
 
 #: Timers and checkpoints are looked after so often when nothing comes.
 _IDLE_S = 0.25
+#: Owners who wait for their turn ask so often.
+_TURN_S = 0.01
 #: Members are counted so often, or less where a look at every row would take more than this share of the time.
 _MEMBERS_EVERY_MS = 5_000
 _MEMBERS_SHARE = 0.01
@@ -185,7 +187,7 @@ class Runner:
             self._report(owner, worked)
             self._pause_what_is_full(owner)
             if not self._inbox and not worked:
-                await self._until_woken()
+                await self._until_woken(_TURN_S if owner.reassignment.is_under_way else _IDLE_S)
             else:
                 await asyncio.sleep(0)  # not every step waits for something
         await owner.drain()
@@ -195,9 +197,9 @@ class Runner:
             self.status.remaining_records = remaining_records
             self.status.progress_ms = self._time.steady_ms()
 
-    async def _until_woken(self) -> None:
+    async def _until_woken(self, within_s: float) -> None:
         try:
-            async with asyncio.timeout(_IDLE_S):
+            async with asyncio.timeout(within_s):
                 await self._wake.wait()
         except TimeoutError:
             return

@@ -7,12 +7,19 @@ from collections.abc import Iterable
 
 from stream.engine.centres import Centres
 
+#: Whoever has not used the turn for so long has lost it.
+_TURN_MS = 100
+
 
 class Models:
-    """The versions that fit the definitions, by their numbers. Whoever follows the topic adds them as they come."""
+    """The versions that fit the definitions, by their numbers. Whoever follows the topic adds them as they come.
+
+    Owners that share them take turns in applying one to their customers, so that events wait for one of them only.
+    """
 
     def __init__(self, versions: Iterable[Centres] = ()) -> None:
         self._versions: list[Centres] = []
+        self._turn: tuple[object, int] | None = None
         for version in versions:
             self.add(version)
 
@@ -31,6 +38,18 @@ class Models:
         """The next one after this number."""
         place = bisect_right(self._versions, number, key=_number)
         return self._versions[place] if place < len(self._versions) else None
+
+    def take_turn(self, who: object, now_ms: int) -> bool:
+        """Whether it is somebody's turn, by a clock that goes on steadily."""
+        if self._turn is not None and self._turn[0] is not who and now_ms < self._turn[1]:
+            return False
+        self._turn = who, now_ms + _TURN_MS
+        return True
+
+    def end_turn(self, who: object) -> None:
+        """It is anybody's turn, if it was theirs."""
+        if self._turn is not None and self._turn[0] is who:
+            self._turn = None
 
 
 def _number(model: Centres) -> int:

@@ -239,14 +239,15 @@ class Owner:
         await self.writer.flush(given.letters)
         self._positions = given.positions
         await self._move_clock(given)
+        goes_on = False
         if self.reassignment.is_under_way:
-            await self.reassignment.go_on()
+            goes_on = await self.reassignment.go_on(self._world.time.steady_ms())
         if samples := self._sampler.take():
             await self._world.producer.write([Batch(PROFILE_SAMPLES, 0, samples)])
         await self._keep_pace()
         self._is_current = True
         self._save_in_time()
-        return given.taken is not None or bool(given.requests or given.letters or self.partition.is_assigning)
+        return given.taken is not None or bool(given.requests or given.letters or goes_on)
 
     async def _erase(self, requests: Sequence[Request]) -> None:
         writer = self.writer

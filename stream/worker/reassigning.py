@@ -37,16 +37,24 @@ class Reassignment:
                 self._writer.collect(changes)
                 await self._writer.flush()
 
-    async def go_on(self) -> None:
-        """Applies the latest model to some more customers. What comes of it is written when it is worth it.
+    async def go_on(self, now_ms: int) -> bool:
+        """Applies the latest model to some more customers, if it is this partition's turn; whether it was.
 
-        What waits until then goes with the next events' changes, if these come before.
+        What comes of it is written when that is worth it, or goes with the next events' changes if these come before.
         """
+        if not self.models.take_turn(self, now_ms):
+            return False
+        await self._go_on()
+        return True
+
+    async def _go_on(self) -> None:
         self._writer.collect(self._writer.partition.go_on_assigning())
+        if not self.is_under_way:
+            self.models.end_turn(self)
         if len(self._writer.outboxes) >= _WRITTEN_AT_ONCE or not self.is_under_way:
             await self._writer.flush()
 
     async def finish(self) -> None:
         """Applies it to all that are left."""
         while self.is_under_way:
-            await self.go_on()
+            await self._go_on()

@@ -34,3 +34,17 @@ def test_the_first_one_of_a_number_stays() -> None:
     assert first is not None
     assert second is not None
     assert (first.effective_ms, second.effective_ms) == (10, 20)
+
+
+def test_one_at_a_time_has_its_turn() -> None:
+    models = Models()
+    first, second = object(), object()
+    assert models.take_turn(first, 0)
+    assert not models.take_turn(second, 50)
+    assert models.take_turn(first, 90)  # it goes on
+    assert not models.take_turn(second, 150)
+    assert models.take_turn(second, 190)  # the first one has not been heard of
+    models.end_turn(first)  # which was not its own any more
+    assert not models.take_turn(first, 200)
+    models.end_turn(second)
+    assert models.take_turn(first, 201)
