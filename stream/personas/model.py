@@ -92,7 +92,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ``features`` are canonical texts; ``scales`` and the personas' centres are in their order. ``offset`` is where
     training stood in its samples. ``quantiles`` are of what customers are ranked by, by its canonical text: for each of
     the shares 0, 1/200, ..., 1 the least number that so many active customers are not above, of those for whom there is
-    one; none at all where that is nobody. ``copy_of`` is the earlier version that somebody went back to with this one.
+    one; none at all where that is nobody. Those of instants are how many days before ``effective_at`` they are.
+    ``copy_of`` is the earlier version that somebody went back to with this one.
     """
 
     version: int
