@@ -76,7 +76,7 @@ def make_app(settings: GroupSettings, fleet: Fleet, address: Address) -> Segstre
     app.conf.canonical_url = URL(str(address))
     app.Table(PROFILES_TABLE, store=store.URL, partitions=settings.partitions, recovery_buffer_size=1_000)
     for topic in SOURCES:
-        add_agent(app, topic, settings.partitions, fleet.deliver)
+        add_agent(app, topic, settings.partitions, lambda fetched: fleet.deliver(fetched))
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(*_: Any, **__: Any) -> None:

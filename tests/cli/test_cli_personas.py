@@ -151,6 +151,7 @@ def test_show_compares_with_seven_versions_before(folder: Path, tmp_path: Path) 
         version=8,
         personas=(grown, *(msgspec.structs.replace(one, number=one.number + 5) for one in gone)),
         next_number=first.next_number + 5,
+        training=msgspec.structs.replace(first.training, been={}),
     )
     path = tmp_path / "models.jsonl"
     path.write_bytes(encode(first) + b"\n" + encode(later) + b"\n")
@@ -160,7 +161,7 @@ def test_show_compares_with_seven_versions_before(folder: Path, tmp_path: Path) 
     assert run("personas", "show", path, "--version", "1").stdout.startswith("version 1 of ")
     missing = run("personas", "show", path, "--version", "3")
     assert missing.exit_code == 64
-    assert "there is no version 3; it has 1 to 8" in missing.stderr
+    assert "there is no version 3; there are 1 to 8" in missing.stderr
 
 
 def test_models_are_read_and_not_written_over(folder: Path, tmp_path: Path) -> None:

@@ -248,7 +248,10 @@ class PlayedOwner:
         self.writer = SimpleNamespace(sent=None)
         self.settings = SETTINGS
         self.is_done = False
-        self.partition = SimpleNamespace(stream_ms=0, profiles=NoProfiles(), members=dict)
+        self.partition = SimpleNamespace(
+            stream_ms=0, profiles=NoProfiles(), members=dict, personas=dict, model_version=0
+        )
+        self.reassignment = SimpleNamespace(is_under_way=False)
 
     async def assign(self, _: object) -> None:
         await self.restored.wait()

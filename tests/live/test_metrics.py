@@ -20,6 +20,7 @@ def worker() -> Status:
     counters.rejected["clicks", "not_json"] = 6
     counters.changes["big_spender", "entered", "event"] = 7
     counters.dead_letters["not_json"] = 8
+    counters.models.update({"in time": 9, "late": 1})
     first = PartitionStatus(
         0,
         Phase.LIVE,
@@ -29,6 +30,7 @@ def worker() -> Status:
         profile_bytes=1_100,
         members={"big_spender": 2, "lapsed": 1},
         restored_in_ms=2_500,
+        model=12,
     )
     second = PartitionStatus(
         3, lag_records={"clicks": 1}, profiles=1, profile_bytes=100, members={"lapsed": 4}, remaining_records=40
@@ -171,7 +173,7 @@ def test_every_metric_is_described() -> None:
 
 def test_labels_name_no_customer() -> None:
     """A label's values must be few: each makes a time series."""
-    allowed = {"topic", "partition", "reason", "segment", "change", "cause", "stage", "le"}
+    allowed = {"topic", "partition", "reason", "segment", "change", "arrival", "cause", "stage", "le"}
     durations = Durations()
     durations.batch("apply").observe(1)
     for family in families(worker(), durations).values():

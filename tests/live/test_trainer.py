@@ -23,8 +23,10 @@ from stream.personas.messages import Published, Samples, parse_samples
 from stream.personas.model import Model, encode
 from stream.simulate import Simulation
 from stream.trainer.learner import AHEAD_MS, Learner
+from stream.trainer.status import TrainerStatus
 from stream.worker.interfaces import StoredRecord
 from tests.cli.commands import COMMAND, environment, invoke
+from tests.docs.pages import code, rows_of
 from tests.live.personas import definitions
 from tests.live.workers import SESSION_S, last_ms, prepared_plan, send, workers
 
@@ -213,6 +215,12 @@ def test_samples_of_other_definitions_are_passed_over(plan: Plan) -> None:
     learner = Learner(plan.definitions.personas, plan.personas, None)
     assert learner.take(7, Samples("2026-03-01T00:00:00.000Z", 0, ("count(email)",), (), [(1.0,)])) is None
     assert (learner.samples, learner.offset) == (0, 8)
+
+
+def test_every_metric_is_described() -> None:
+    families = list(TrainerStatus().registry.collect())
+    names = {f"{one.name}_total" if one.type == "counter" else one.name: one.type for one in families}
+    assert names == {code(metric): kind for metric, kind, *_ in rows_of("metrics", "of a trainer")}
 
 
 def test_a_trainer_says_what_it_needs(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""What personas cost a live worker: ``python -m benchmarks.persona_cost``.
+
+The ready definitions with and without the personas of `benchmarks/personas.yaml`, in turn over the same topics of an
+Apache Kafka: CPU seconds of the worker for an event, from the first one read until all is committed. With personas a
+version a day is applied, which a trainer has learned of the same events before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks import brokers
+from benchmarks.hardware import describe
+from benchmarks.report import commit, head, show, spread
+from benchmarks.workers import READY, ours, run, until
+from stream.kafka.sending import connected_sender
+from stream.kafka.topics import PERSONA_MODELS
+from stream.personas.messages import model_records
+from stream.personas.model import Model, decode
+from stream.simulate import Simulation
+
+_OWN = Path(__file__).parent / "personas.yaml"
+
+
+def _definitions(folder: Path) -> Path:
+    """The ready definitions with personas."""
+    file: dict[str, Any] = yaml.safe_load(READY.read_text(encoding="utf-8"))
+    file["personas"] = yaml.safe_load(_OWN.read_text(encoding="utf-8"))["personas"]
+    path = folder / "personas.json"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    return path
+
+
+def _trained(definitions: Path, events: Path, folder: Path) -> list[Model]:
+    log = folder / "train.log"
+    command = [sys.executable, "-m", "stream", "personas", "train", str(definitions), str(events)]
+    return [decode(line.encode()) for line in run(command, log).splitlines()]
+
+
+def _publish(address: str, models: list[Model]) -> None:
+    async def send() -> None:
+        async with connected_sender(address) as sender:
+            for model in models:
+                await sender.send(PERSONA_MODELS, 0, model_records(model))
+            await sender.flush()
+
+    asyncio.run(send())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=4_000)
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--broker", help="one that is empty; without it an Apache Kafka is started")
+    options = parser.parse_args()
+    brokers.refuse_topics(options.broker)
+    print(f"{describe()}\ncommit {commit()}")
+    head("Personas", f"python -m benchmarks.persona_cost --customers {options.customers} --days {options.days}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        events = folder / "events.jsonl"
+        simulation = Simulation(customers=options.customers, days=options.days, habits="personas")
+        events.write_bytes(b"".join(simulation.chunks()))
+        with events.open("rb") as lines:
+            last_ms = max(json.loads(line)["timestamp"] for line in lines)
+        definitions = _definitions(folder)
+        models = _trained(definitions, events, folder)
+        without: list[float] = []
+        beside: list[float] = []
+        with brokers.fresh_broker(options.broker) as address:
+            brokers.send(address, events)
+            for i in range(options.rounds):
+                for file, found in ((READY, without), (definitions, beside)):
+                    brokers.renew_outputs(address)
+                    if file is definitions:
+                        _publish(address, models)
+                    measured = ours(file, address, f"cost-{file.stem}-{i}", folder, *until(last_ms))
+                    found.append(1e6 / measured.rate.a_cpu_second)
+                    count = measured.events
+    show("events, versions", f"{count:,}, {len(models)}")
+    show("CPU, microseconds an event, without personas", spread(without, 2))
+    show("CPU, microseconds an event, with personas", spread(beside, 2))
+    ratios = [mine / its for mine, its in zip(beside, without, strict=True)]
+    show("ratio", spread(ratios, 3))
+
+
+if __name__ == "__main__":
+    main()
