@@ -29,9 +29,13 @@ class Sampler:
         self._drawn: list[Record] = []
 
     @property
-    def next_ms(self) -> int | None:
-        """The instant of the next draw: before what happens then; None: the first event says it, or there are none."""
-        return None if self._draw is None else (self._draw + 1) * self._step_ms
+    def is_drawing(self) -> bool:
+        """Whether there is anything to draw."""
+        return self._plan is not None
+
+    def draw_after(self, at_ms: int) -> int:
+        """The first instant of a draw after this one."""
+        return (at_ms // self._step_ms + 1) * self._step_ms
 
     def draw(self, partition: Partition, to_ms: int) -> None:
         """Draws what is due by then, for `take`: mostly nothing."""

@@ -27,8 +27,9 @@ from stream.trainer.status import TrainerStatus
 from stream.worker.interfaces import StoredRecord
 from tests.cli.commands import COMMAND, environment, invoke
 from tests.docs.pages import code, rows_of
+from tests.kafka.kafka_records import make_topics
 from tests.live.personas import definitions
-from tests.live.workers import SESSION_S, last_ms, prepared_plan, send, workers
+from tests.live.workers import PARTITIONS, SESSION_S, prepared_plan, send_some, until_all_committed, workers
 
 DAY_MS = 86_400_000
 WITHIN_S = 120.0
@@ -125,21 +126,37 @@ def plan(file: Path) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("events") / "events.jsonl"
-    path.write_bytes(b"".join(Simulation(customers=300, days=12, seed=5, habits="personas").chunks()))
-    return path
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two weeks of events, some days in each file."""
+    folder = tmp_path_factory.mktemp("events")
+    lines = b"".join(Simulation(customers=300, days=14, seed=5, habits="personas").chunks()).splitlines(keepends=True)
+    lines.sort(key=lambda line: int(json.loads(line)["timestamp"]))
+    first = int(json.loads(lines[0])["timestamp"])
+    parts: dict[int, list[bytes]] = {}
+    for line in lines:
+        parts.setdefault((int(json.loads(line)["timestamp"]) - first) // (2 * DAY_MS), []).append(line)
+    for number, part in parts.items():
+        (folder / f"{number}.jsonl").write_bytes(b"".join(part))
+    return [folder / f"{number}.jsonl" for number in sorted(parts)]
+
+
+def send_day_by_day(address: str, days: list[Path]) -> None:
+    """Each file when the workers have done with the one before."""
+    for part in days:
+        asyncio.run(send_some(address, part, sort=True))
+        until_all_committed(address)
 
 
 def test_a_trainer_that_was_killed_goes_on_from_its_last_version(
-    broker: BrokerProcess, file: Path, plan: Plan, events: Path, tmp_path: Path
+    broker: BrokerProcess, file: Path, plan: Plan, days: list[Path], tmp_path: Path
 ) -> None:
-    send(broker.address, events)
-    until_ms = last_ms(events) + DAY_MS
-    with workers(1, broker.address, tmp_path, "--clock", str(until_ms), "--exit-when-done", definitions=file) as (one,):
+    make_topics(broker.address, PARTITIONS)
+    with workers(1, broker.address, tmp_path, "--clock", "event", definitions=file) as (one,):
+        send_day_by_day(broker.address, days)
+        one.ask_to_stop()
         assert one.exit_code() == 0
     records = [(one.offset, parse_samples(one.value)) for one in log_of(broker.address, PROFILE_SAMPLES)]
-    assert sum(len(samples.vectors) for _, samples in records) > 5_000
+    assert sum(len(samples.vectors) for _, samples in records) > 3_000
     assert b"customer" not in b"".join(one.value or b"" for one in log_of(broker.address, PROFILE_SAMPLES))
     expected = [encode(model) for model in learned(plan, records)]
     assert len(expected) > 2
@@ -160,17 +177,18 @@ def test_a_trainer_that_was_killed_goes_on_from_its_last_version(
 
 
 def test_workers_take_what_a_trainer_publishes_and_a_pin_goes_back(
-    broker: BrokerProcess, file: Path, events: Path, tmp_path: Path
+    broker: BrokerProcess, file: Path, days: list[Path], tmp_path: Path
 ) -> None:
     """While a worker is running: it takes each version, the one that repeats an earlier version too."""
     address = broker.address
     assert invoke("personas", "pin", "1", "--broker", address).exit_code == 64  # there are no topics yet
-    send(address, events)
+    make_topics(address, PARTITIONS)
     with (
-        workers(1, address, tmp_path, "--clock", str(last_ms(events) + DAY_MS), definitions=file) as (worker,),
+        workers(1, address, tmp_path, "--clock", "event", definitions=file) as (worker,),
         TrainerProcess(address, file, tmp_path / "first.log") as first,
         TrainerProcess(address, file, tmp_path / "second.log") as second,
     ):
+        send_day_by_day(address, days)
         before = wait_for(address, 2)
         pinned = invoke("personas", "pin", "1", "--broker", address)
         assert "stay at version 1" in pinned.stdout

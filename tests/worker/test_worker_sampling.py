@@ -45,12 +45,12 @@ def partition(samples: int) -> Partition:
 def test_each_customer_is_sampled_equally_often(partitions: int) -> None:
     filled = partition(samples=1_000)
     sampler = Sampler(filled.plan, 2, partitions)
-    assert sampler.next_ms is None
+    assert sampler.is_drawing
     found: Counter[float] = Counter()
     instants: list[int] = []
     for hour in range(10 * 24 + 1):
         sampler.draw(filled, hour * 3_600_000)
-        assert sampler.next_ms == (hour + 1) * 3_600_000
+        assert sampler.draw_after(hour * 3_600_000) == (hour + 1) * 3_600_000
         sampler.draw(filled, hour * 3_600_000 + 1_800_000)  # nothing is due in between
         for record in sampler.take():
             assert record.key is None
@@ -90,4 +90,4 @@ def test_without_personas_there_are_none() -> None:
     sampler = Sampler(filled.plan, 0, 1)
     sampler.draw(filled, DAY_MS)
     sampler.draw(filled, 3 * DAY_MS)
-    assert (sampler.take(), sampler.next_ms) == ([], None)
+    assert (sampler.take(), sampler.is_drawing) == ([], False)
