@@ -51,19 +51,22 @@ def assign(
         return False, own
     present, since = row[place], row[place + 1]
     over = active_until(plan, p, row)
-    nearest, due = op.NONE, op.FOREVER
-    if now_ms < over:
-        # Of somebody who was active until now, time has changed nothing before the instant that it was asked for.
-        is_known = own > now_ms and present != op.NONE
-        due = min(over, _look(plan, constants, pool, work, row, is_known, event != op.NONE, now_ms))
-        if is_known:
-            due = min(due, own)
-        # Restored rows may be in personas of a model that is to be applied yet.
-        nearest = _decided(plan, constants, work, row, present) if is_model else present
+    is_active = now_ms < over
+    # Of somebody who was active until now, time has changed nothing before the instant that it was asked for.
+    is_known = is_active and own > now_ms and present != op.NONE
+    nearest, due, bound = op.NONE, op.FOREVER, own if is_known else op.FOREVER
+    while is_active or present != op.NONE:
+        looked = _look(plan, constants, pool, work, row, is_known, event != op.NONE, now_ms)
+        if is_active:
+            due = min(over, looked, bound)
+            # Restored rows may be in personas of a model that is to be applied yet.
+            nearest = _decided(plan, constants, work, row, present) if is_model else present
+        if nearest == present or not is_known:
+            break
+        is_known = False  # of a change all values are told
     row[plan[p + op.PE_DUE]] = due
     if nearest == present:
         return False, due
-    write_vector(plan, constants, pool, work, row, now_ms)
     if present != op.NONE:
         _write(plan, work, row, index, event, present, now_ms - since, now_ms)
     if nearest != op.NONE:
@@ -112,8 +115,8 @@ def _look(
 ) -> int:
     """Works out the logarithms of the features; the next instant at which time may change one of these.
 
-    Where ``is_known``, only of those that the event has touched. After an event the next border of a bucket will do for
-    that instant; else it is the one at which something leaves.
+    Their types and values go into the working memory. Where ``is_known``, only of those that the event has touched.
+    After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
     """
     p = plan[op.P_PERSONA]
     border, width = border_before(plan, now_ms), plan[p + op.PE_WIDTH]
@@ -127,7 +130,10 @@ def _look(
         is_instant = plan[at + op.FEATURE_INSTANT] != 0
         if is_instant:
             due = min(due, border + width)
-        _, x = measure(type_, value, is_instant, border)
+        is_there, x = measure(type_, value, is_instant, border)
+        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
+        work[to] = type_ if is_there else op.T_NULL
+        work[to + 1] = as_word(value)
         row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
         steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
         for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
@@ -165,15 +171,17 @@ def _decided(plan: Ints, constants: Floats, work: Ints, row: Ints, present: int)
     """The number of the persona for the row's vector: the nearest, unless the present one is nearly as near."""
     p = plan[op.P_PERSONA]
     features, vector = plan[p + op.PE_FEATURES], plan[p + op.PE_DUE] + 1
-    scaled = work[op.W_VECTOR]
+    scaled = work[op.W_VECTOR] + 2
     for f in range(features):
-        work[scaled + f] = as_word(as_float(row[vector + f]) / constants[op.K_HEADER + op.M_SCALES + f])
+        work[scaled + op.VECTOR_COLUMNS * f] = as_word(
+            as_float(row[vector + f]) / constants[op.K_HEADER + op.M_SCALES + f]
+        )
     nearest, least, of_present = op.NONE, math.inf, math.inf
     at = op.K_HEADER + op.M_SCALES + features
     for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
         total = 0.0
         for f in range(features):
-            apart = as_float(work[scaled + f]) - constants[at + op.M_NAMING + f]
+            apart = as_float(work[scaled + op.VECTOR_COLUMNS * f]) - constants[at + op.M_NAMING + f]
             total += apart * apart
         number = int(constants[at])
         if number == present:
