@@ -191,11 +191,8 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=7, help="how many k-means finds every day")
     arguments = parser.parse_args()
     plan = compile_plan(load(arguments.definitions.read_text(encoding="utf-8"), arguments.definitions.name))
-    section = plan.definitions.personas
-    assert section is not None
-    assert plan.personas is not None
     log, published, truth = _Log(), list[Publication](), _truth(arguments.truth)
-    training = _Watched(section, plan.personas, arguments.seed, published.append)
+    training = _Watched(plan, arguments.seed, published.append)
     if arguments.daily:
         training.daily = _Daily(truth), _Daily(truth)
         training.clusters = arguments.clusters

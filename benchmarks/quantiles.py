@@ -44,12 +44,10 @@ class _Checked:
         checked = check(json.dumps(file).encode(), "personas and ranks")
         assert checked.definitions is not None, checked.problems
         self.plan = compile_plan(checked.definitions)
-        section = checked.definitions.personas
-        assert section is not None
         assert self.plan.personas is not None
         self._ranked = self.plan.personas.ranked
         self._features = len(self.plan.personas.features)
-        self._training = Training(section, self.plan.personas, 0, self._published)
+        self._training = Training(self.plan, 0, self._published)
         self._model: Model | None = None
         self.errors: list[dict[str, float]] = []
 

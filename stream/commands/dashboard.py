@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -11,7 +10,7 @@ import click
 
 from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import broker_option, run
-from stream.commands.definitions import checked_file
+from stream.commands.definitions import checked_file, meant
 from stream.commands.parameter_types import Share
 from stream.commands.redis_options import redis_option, redis_prefix_option
 from stream.commands.service import log_to_stderr
@@ -176,9 +175,4 @@ def _catalogue(definitions: Path | None, zone: ZoneInfo) -> Catalogue:
 
     if definitions is None:
         return Catalogue.of(None, "", zone)
-    checked = checked_file(definitions)
-    for problem in checked.problems:
-        click.echo(str(problem), err=True)
-    if checked.definitions is None:
-        sys.exit(EXIT_CONFIG)
-    return Catalogue.of(checked.definitions, definitions.read_text(encoding="utf-8"), zone)
+    return Catalogue.of(meant(checked_file(definitions)), definitions.read_text(encoding="utf-8"), zone)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli import Failure
+from stream.cli import EXIT_CONFIG, Failure
 
 if TYPE_CHECKING:
     from stream.language.checker import Checked
+    from stream.language.tree import Definitions
 
 #: The language takes a sixteenth of this at most, so of more there is no need to read.
 _BYTES_MAX = 16 << 20
@@ -37,3 +39,14 @@ def read_and_checked(definitions: Path) -> tuple[bytes, Checked]:
         # It may have been cut within a character. The check refuses it for its length.
         text = text.decode("utf-8", "replace").encode()
     return text, check_definitions(text, str(definitions))
+
+
+def meant(checked: Checked, hint: str | None = None) -> Definitions:
+    """What a file means; prints its problems, and ends the command where one is an error, with a ``hint`` behind it."""
+    for problem in checked.problems:
+        click.echo(str(problem), err=True)
+    if checked.definitions is None:
+        if hint is not None:
+            click.echo(hint, err=True)
+        sys.exit(EXIT_CONFIG)
+    return checked.definitions

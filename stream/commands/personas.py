@@ -15,7 +15,7 @@ from stream.commands.definitions import definitions_argument
 from stream.commands.model_files import read_models
 from stream.commands.outputs import OUTPUT_FILE, STANDARD, Output, check_apart
 from stream.commands.plans import plan_of, prepare_aloud
-from stream.commands.training import training_parts
+from stream.commands.training import check_personas, training_parts
 
 if TYPE_CHECKING:
     from stream.engine.changes import Changes
@@ -70,9 +70,7 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
 
     check_apart({"--output": output}, [str(definitions), *events])
     plan = plan_of(definitions, events)
-    section = plan.definitions.personas
-    if section is None or plan.personas is None:
-        raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
+    check_personas(plan, definitions)
     with training_parts():
         from stream.replay.training import Training
     published: list[Publication] = []
@@ -91,7 +89,7 @@ def train(*, definitions: Path, events: tuple[str, ...], output: str, sort: bool
             bytes_read=bar.bytes_read if bar else None,
             bytes_sorted=bar.bytes_sorted if bar else None,
         )
-        training = Training(section, plan.personas, seed, publish)
+        training = Training(plan, seed, publish)
         replay(plan, events, outlets, sort=sort, versions=training)
     last = next((one.model for one in reversed(published) if one.model is not None), None)
     if last is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.cli import EXIT_CONFIG
-from stream.commands.definitions import checked_file
+from stream.commands.definitions import checked_file, meant
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
@@ -24,15 +22,11 @@ def plan_of(definitions: Path, events: Sequence[str]) -> Plan:
     """The plan of a definitions file; prints its problems, and ends the command where one is an error."""
     from stream.engine.plan import compile_plan
 
-    checked = checked_file(definitions)
-    for problem in checked.problems:
-        click.echo(str(problem), err=True)
-    if checked.definitions is None:
-        if any(name.endswith((".yaml", ".yml")) for name in events):
-            command = click.get_current_context().command_path
-            click.echo(f"segstream: the definitions come first: {command} DEFINITIONS EVENTS...", err=True)
-        sys.exit(EXIT_CONFIG)
-    return compile_plan(checked.definitions)
+    hint = None
+    if any(name.endswith((".yaml", ".yml")) for name in events):
+        command = click.get_current_context().command_path
+        hint = f"segstream: the definitions come first: {command} DEFINITIONS EVENTS..."
+    return compile_plan(meant(checked_file(definitions), hint))
 
 
 def prepare_aloud(plan: Plan) -> None:

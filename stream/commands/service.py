@@ -26,6 +26,19 @@ def port_option(what: str) -> Option:
     )
 
 
+def session_timeout_option(what: str) -> Option:
+    """``--session-timeout``: ``what`` becomes of who is silent for so long."""
+    return click.option(
+        "--session-timeout",
+        type=click.FloatRange(1, 1_800),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=what,
+        show_envvar=True,
+    )
+
+
 host_option: Option = click.option(
     "--host",
     metavar="ADDRESS",

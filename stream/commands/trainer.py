@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import app_id_option, broker_option
-from stream.commands.definitions import checked_file, definitions_argument
-from stream.commands.service import host_option, log_to_stderr, port_option, serve
-from stream.commands.training import training_parts
+from stream.commands.definitions import checked_file, definitions_argument, meant
+from stream.commands.service import host_option, log_to_stderr, port_option, serve, session_timeout_option
+from stream.commands.training import check_personas, training_parts
 
 
 @click.command()
 @definitions_argument
 @broker_option
 @app_id_option
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(1, 1_800),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A trainer that is silent for so long gives way to another.",
-    show_envvar=True,
-)
+@session_timeout_option("A trainer that is silent for so long gives way to another.")
 @port_option("probes and metrics")
 @host_option
 def trainer(
@@ -40,14 +30,8 @@ def trainer(
     """
     from stream.engine.plan import compile_plan
 
-    checked = checked_file(definitions)
-    for problem in checked.problems:
-        click.echo(str(problem), err=True)
-    if checked.definitions is None:
-        sys.exit(EXIT_CONFIG)
-    if checked.definitions.personas is None:
-        raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
-    plan = compile_plan(checked.definitions)
+    plan = compile_plan(meant(checked_file(definitions)))
+    check_personas(plan, definitions)
     with training_parts():
         from stream.trainer.run import Options
         from stream.trainer.run import run as work

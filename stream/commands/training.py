@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream.cli import EXIT_CONFIG, Failure
+
+if TYPE_CHECKING:
+    from stream.engine.plan import Plan
+
+
+def check_personas(plan: Plan, definitions: Path) -> None:
+    """Ends the command where the file has none."""
+    if plan.personas is None:
+        raise Failure(f"{definitions}: there is no `personas:` that says which features to cluster by", EXIT_CONFIG)
 
 
 @contextlib.contextmanager

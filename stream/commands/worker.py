@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,9 @@ import click
 
 from stream.cli import EXIT_CONFIG, Failure
 from stream.commands.broker_options import app_id_option, broker_option
-from stream.commands.definitions import definitions_argument, read_and_checked
+from stream.commands.definitions import definitions_argument, meant, read_and_checked
 from stream.commands.parameter_types import Codec, HttpUrl, Instant
-from stream.commands.service import host_option, log_to_stderr, port_option, serve
+from stream.commands.service import host_option, log_to_stderr, port_option, serve, session_timeout_option
 
 if TYPE_CHECKING:
     from stream.engine.plan import Plan
@@ -49,15 +48,7 @@ class _Clock(click.ParamType):
     show_envvar=True,
 )
 @click.option("--exit-when-done", is_flag=True, help="With --clock TIME: end when all stands there.", show_envvar=True)
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(1, 1_800),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A worker that is silent for so long loses its partitions to others.",
-    show_envvar=True,
-)
+@session_timeout_option("A worker that is silent for so long loses its partitions to others.")
 @port_option("probes, metrics, customers and previews")
 @host_option
 @click.option(
@@ -167,11 +158,7 @@ def _plan(definitions: Path) -> tuple[bytes, Plan]:
     from stream.worker import records
 
     source, checked = read_and_checked(definitions)
-    for problem in checked.problems:
-        click.echo(str(problem), err=True)
-    if checked.definitions is None:
-        sys.exit(EXIT_CONFIG)
-    plan = compile_plan(checked.definitions)
+    plan = compile_plan(meant(checked))
     with without_collections():
         prepare(plan)
         record_batches.prepare()

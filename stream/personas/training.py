@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
+from stream.engine.plan import Plan
 from stream.errors import SamplesError
 from stream.instants import format_instant
 from stream.personas.centres import grown, inertia, settled, shares, shrunk, squares
@@ -60,6 +61,16 @@ class Settings:
     rate: float = 0.002
     seed: int = 0
     ranked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plan: Plan, seed: int = 0) -> Settings:
+        """What a definitions file with personas says."""
+        section, personas = plan.definitions.personas, plan.personas
+        assert section is not None, "the file has personas"
+        assert personas is not None, "so its plan has them too"
+        names = tuple(name for name, _ in section.features)
+        k = (section.k_min, section.k_max)
+        return cls(names, personas.features, k, section.min_share, seed=seed, ranked=personas.ranked)
 
 
 @dataclass(frozen=True)

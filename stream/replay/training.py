@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 from stream.engine.changes import Changes
 from stream.engine.partition import Partition
-from stream.engine.persona_plan import PersonaPlan
-from stream.language.tree import Personas
+from stream.engine.plan import Plan
 from stream.personas.assigning import centres_of
 from stream.personas.publication import Publication
 from stream.personas.training import Settings, Trainer
@@ -20,15 +19,13 @@ class Training:
     ``published`` is told of each version, and of each that was not made, with the reason.
     """
 
-    def __init__(
-        self, personas: Personas, plan: PersonaPlan, seed: int, published: Callable[[Publication], None]
-    ) -> None:
+    def __init__(self, plan: Plan, seed: int, published: Callable[[Publication], None]) -> None:
+        personas = plan.definitions.personas
+        assert personas is not None, "the file has personas"
         self._every_ms = personas.every_ms
         self._step_ms = draw_ms(personas.every_ms)
         self._at_once = max(1, personas.samples * self._step_ms // 86_400_000)
-        names = tuple(name for name, _ in personas.features)
-        k = (personas.k_min, personas.k_max)
-        self._trainer = Trainer(Settings(names, plan.features, k, personas.min_share, seed=seed, ranked=plan.ranked))
+        self._trainer = Trainer(Settings.of(plan, seed))
         self._walk = Walk()
         self._published = published
         self._samples = 0

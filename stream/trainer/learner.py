@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from stream.engine.persona_plan import PersonaPlan
+from stream.engine.plan import Plan
 from stream.instants import format_instant
-from stream.language.tree import Personas
 from stream.personas.messages import Samples
 from stream.personas.model import Model
 from stream.personas.publication import Publication
@@ -23,10 +22,10 @@ class Learner:
     ``offset`` is that of the next record of samples. While ``is_pinned`` there are no versions.
     """
 
-    def __init__(self, personas: Personas, plan: PersonaPlan, last: Model | None, *, is_pinned: bool = False) -> None:
-        names = tuple(name for name, _ in personas.features)
-        k = (personas.k_min, personas.k_max)
-        self._settings = Settings(names, plan.features, k, personas.min_share, ranked=plan.ranked)
+    def __init__(self, plan: Plan, last: Model | None, *, is_pinned: bool = False) -> None:
+        personas = plan.definitions.personas
+        assert personas is not None, "the file has personas"
+        self._settings = Settings.of(plan)
         self._every_ms = personas.every_ms
         self.is_pinned = is_pinned
         self.samples = 0  # learned

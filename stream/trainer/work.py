@@ -49,9 +49,7 @@ class Work:
         status: TrainerStatus,
         failed: Callable[[BaseException], None],
     ) -> None:
-        assert plan.definitions.personas is not None
-        assert plan.personas is not None
-        self._personas, self._plan = plan.definitions.personas, plan.personas
+        self._plan = plan
         self._reader = reader
         self._producer = producer
         self._status = status
@@ -105,7 +103,7 @@ class Work:
         assert self._consumer is not None
         await self._topic.read()
         last = self._topic.last
-        self._learner = Learner(self._personas, self._plan, last, is_pinned=self._topic.pinned is not None)
+        self._learner = Learner(self._plan, last, is_pinned=self._topic.pinned is not None)
         start = max(self._learner.offset, await self._reader.start_of(*PLACE))
         self._inbox = asyncio.Queue()
         self._next = start

@@ -8,6 +8,7 @@ from stream.kafka.sending import connected_sender
 from stream.kafka.topics import PERSONA_MODELS
 from stream.personas.messages import model_records
 from stream.personas.model import Model
+from stream.personas.publication import Publication
 from stream.replay.run import Outlets, replay
 from stream.replay.training import Training
 from tests.live.workers import prepared_plan
@@ -41,17 +42,13 @@ def definitions(folder: Path) -> Path:
 def trained(file: Path, events: Path) -> list[Model]:
     """A version a day of the events."""
     plan = prepared_plan(file)
-    section = plan.definitions.personas
-    assert section is not None
-    assert plan.personas is not None
     models: list[Model] = []
 
-    def published(publication: object) -> None:
-        model = getattr(publication, "model", None)
-        if model is not None:
-            models.append(model)
+    def published(publication: Publication) -> None:
+        if publication.model is not None:
+            models.append(publication.model)
 
-    training = Training(section, plan.personas, 0, published)
+    training = Training(plan, 0, published)
     replay(plan, [str(events)], Outlets(changes=lambda _: None), sort=True, versions=training)
     assert len(models) > 5
     return models

@@ -105,9 +105,7 @@ def wait_for(address: str, version: int) -> list[Model]:
 
 def learned(plan: Plan, records: list[tuple[int, Samples]], last: Model | None = None) -> Iterator[Model]:
     """The versions that come of samples, from the last one's offset on."""
-    assert plan.definitions.personas is not None
-    assert plan.personas is not None
-    learner = Learner(plan.definitions.personas, plan.personas, last)
+    learner = Learner(plan, last)
     for offset, samples in records:
         if offset >= learner.offset:
             found = learner.take(offset, samples)
@@ -228,9 +226,7 @@ def test_a_learner_gives_the_same_wherever_it_begins(plan: Plan) -> None:
 
 
 def test_samples_of_other_definitions_are_passed_over(plan: Plan) -> None:
-    assert plan.definitions.personas is not None
-    assert plan.personas is not None
-    learner = Learner(plan.definitions.personas, plan.personas, None)
+    learner = Learner(plan, None)
     assert learner.take(7, Samples("2026-03-01T00:00:00.000Z", 0, ("count(email)",), (), [(1.0,)])) is None
     assert (learner.samples, learner.offset) == (0, 8)
 
