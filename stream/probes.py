@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import logging
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +15,9 @@ from prometheus_client.exposition import choose_encoder
 
 from stream import __version__
 from stream.instants import format_instant
+from stream.web_server import WebServer
+
+_log = logging.getLogger(__name__)
 
 #: Says what is wrong, for people; None: nothing.
 Check = Callable[[], str | Awaitable[str | None] | None]
@@ -76,3 +81,20 @@ def metrics_page(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, 
     """All metrics as a page, and its content type; ``accept`` is what the scraper's header says that it can read."""
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+@contextlib.asynccontextmanager
+async def serving(probes: Probes, port: int | None, host: str) -> AsyncIterator[None]:
+    """Serves them, and nothing else, where a port is given. Raises ``PortInUseError``."""
+    if port is None:
+        yield
+        return
+    app = web.Application()
+    app.add_routes(probes.routes())
+    server = WebServer(app, port, host=host)
+    await server.start()
+    _log.info("probes and metrics: %s", server.url)
+    try:
+        yield
+    finally:
+        await server.stop()

@@ -1,38 +1,28 @@
-"""How a process with a Faust app ends: asked by a signal, in order, and at once where that takes too long."""
+"""How a process with a Faust app ends: in order, and at once where that takes too long."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import threading
-from collections.abc import Iterator
 
-import faust
-
+from stream.live.app import SegstreamApp
 from stream.live.watch import EXIT_STALLED
 
 #: So long leaving the group may take.
 _LEFT_WITHIN_S = 20.0
-_EXIT_KILLED = 137
 
 _log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def asked_to_stop() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set. The second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop, number)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+def why_ended(app: SegstreamApp, starting: asyncio.Task[None]) -> BaseException | None:
+    """What has ended the app, which is ``starting`` in a task; None while it goes on."""
+    if starting.done() and starting.exception() is not None:
+        return starting.exception()
+    if app.should_stop:
+        return app.crash_reason or RuntimeError("Faust has stopped")
+    return None
 
 
 def _end_at_once() -> None:
@@ -41,15 +31,7 @@ def _end_at_once() -> None:
     os._exit(EXIT_STALLED)
 
 
-def _asked_to_stop(stop: asyncio.Event, number: int) -> None:
-    if stop.is_set():
-        _log.warning("asked to stop a second time: ending at once")
-        os._exit(_EXIT_KILLED)
-    _log.info("%s: finishing what has been begun", signal.Signals(number).name)
-    stop.set()
-
-
-async def leave(app: faust.App, starting: asyncio.Task[None]) -> None:
+async def leave(app: SegstreamApp, starting: asyncio.Task[None]) -> None:
     """Leaves the group. What has to be durable is; a broker that does not answer is not waited for."""
     last_resort = threading.Timer(2 * _LEFT_WITHIN_S, _end_at_once)
     last_resort.daemon = True

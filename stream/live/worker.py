@@ -20,7 +20,7 @@ from stream.live.app import GroupSettings, SegstreamApp, make_app
 from stream.live.checks import check_instant, check_topics
 from stream.live.clock import SystemTime
 from stream.live.customers import ROUTE, Customers
-from stream.live.ending import asked_to_stop, leave
+from stream.live.ending import leave, why_ended
 from stream.live.fleet import Connections, Fleet
 from stream.live.forwarding import Forwarder
 from stream.live.metrics import Durations, Metrics
@@ -31,9 +31,11 @@ from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
 from stream.live.record_batches import unpack_stored
 from stream.live.snapshot_folder import SnapshotFolder
+from stream.live.started import started
 from stream.live.status import Status
 from stream.live.watch import STALLED_AFTER_S, Watch
 from stream.live.web import Web
+from stream.signals import asked_to_stop
 from stream.web_server import DEFAULT_HOST
 from stream.worker.settings import ClockMode, Settings, StreamClock
 
@@ -84,8 +86,8 @@ async def run(plan: Plan, options: Options) -> None:
     producer = LogProducer(options.broker, partitions, group.request_s, status.counters, options.compression)
     reader = LogReader(options.broker, unpack_stored)
     async with (
-        _started(reader),
-        _started(producer),
+        started(reader),
+        started(producer),
         _saving(options) as folder,
         Forwarder() as forwarder,
         _serving(
@@ -167,15 +169,6 @@ async def _saving(options: Options) -> AsyncIterator[SnapshotFolder | None]:
         yield folder
 
 
-@contextlib.asynccontextmanager
-async def _started(one: LogReader | LogProducer) -> AsyncIterator[None]:
-    await one.start()
-    try:
-        yield
-    finally:
-        await one.stop()
-
-
 async def _work(app: SegstreamApp, fleet: Fleet, status: Status, stalled_after_s: float) -> None:
     """Runs the app until something ends it, then lets go of everything in order."""
     watch = Watch(status, asyncio.get_running_loop(), stalled_after_s)
@@ -198,9 +191,8 @@ async def _work(app: SegstreamApp, fleet: Fleet, status: Status, stalled_after_s
 
 async def _until_ended(app: SegstreamApp, fleet: Fleet, stop: asyncio.Event, starting: asyncio.Task[None]) -> None:
     while not (stop.is_set() or fleet.ended.is_set()):
-        if starting.done() and starting.exception() is not None:
-            fleet.fail(starting.exception() or AssertionError("Faust ended"))
-        elif app.should_stop:
-            fleet.fail(app.crash_reason or RuntimeError("Faust has stopped"))
+        error = why_ended(app, starting)
+        if error is not None:
+            fleet.fail(error)
         await fleet.look()
         await asyncio.sleep(_LOOK_S)

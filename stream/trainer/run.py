@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from aiohttp import web
 from faust.types import TP
 
 from stream.engine.plan import Plan
@@ -18,18 +15,19 @@ from stream.kafka.topics import PROFILE_SAMPLES
 from stream.live.app import GroupSettings, SegstreamApp, add_agent, bare_app
 from stream.live.checks import check_topics
 from stream.live.consumer import BatchConsumer
-from stream.live.ending import asked_to_stop, leave
+from stream.live.ending import leave, why_ended
 from stream.live.producer import LogProducer
 from stream.live.reader import LogReader
 from stream.live.record_batches import unpack_stored
+from stream.live.started import started
 from stream.live.status import Counters
-from stream.probes import Probes
+from stream.probes import Probes, serving
+from stream.signals import asked_to_stop
 from stream.trainer.status import TrainerStatus
 from stream.trainer.work import PLACE, Work
-from stream.web_server import DEFAULT_HOST, WebServer
+from stream.web_server import DEFAULT_HOST
 
 _LOOK_S = 0.2
-_T = TypeVar("_T", LogReader, LogProducer)
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +52,13 @@ async def run(plan: Plan, options: Options) -> None:
     group = GroupSettings(options.broker, f"{options.app_id}-trainer", 1, options.session_s)
     status = TrainerStatus()
     ending = _Ending()
+    about = {"trainer": options.app_id, "definitions": plan.definitions_hash}
+    checks = {"group": status.why_not_ready}
+    probes = Probes(status.registry, checks, int(time.time() * 1_000), lambda: about)
     async with (
-        _started(LogReader(options.broker, unpack_stored)) as reader,
-        _started(LogProducer(options.broker, partitions, group.request_s, Counters())) as producer,
-        _serving(options, status, plan),
+        started(LogReader(options.broker, unpack_stored)) as reader,
+        started(LogProducer(options.broker, partitions, group.request_s, Counters())) as producer,
+        serving(probes, options.port, options.host),
     ):
         work = Work(plan, reader, producer, status, ending.fail)
         app = _make_app(group, work, status, ending)
@@ -65,10 +66,9 @@ async def run(plan: Plan, options: Options) -> None:
             starting = asyncio.create_task(app.start(), name="faust")
             try:
                 while not (stop.is_set() or ending.error):
-                    if starting.done() and starting.exception() is not None:
-                        ending.fail(starting.exception() or AssertionError("Faust ended"))
-                    elif app.should_stop:
-                        ending.fail(app.crash_reason or RuntimeError("Faust has stopped"))
+                    error = why_ended(app, starting)
+                    if error is not None:
+                        ending.fail(error)
                     await asyncio.sleep(_LOOK_S)
                 await work.stop()
             finally:
@@ -107,31 +107,3 @@ def _make_app(group: GroupSettings, work: Work, status: TrainerStatus, ending: _
             work.start(consumer, app.consumer_generation_id)
 
     return app
-
-
-@contextlib.asynccontextmanager
-async def _started(one: _T) -> AsyncIterator[_T]:
-    await one.start()
-    try:
-        yield one
-    finally:
-        await one.stop()
-
-
-@contextlib.asynccontextmanager
-async def _serving(options: Options, status: TrainerStatus, plan: Plan) -> AsyncIterator[None]:
-    """Serves probes and metrics, where a port is given."""
-    if options.port is None:
-        yield
-        return
-    app = web.Application()
-    about = {"trainer": options.app_id, "definitions": plan.definitions_hash}
-    checks = {"group": status.why_not_ready}
-    app.add_routes(Probes(status.registry, checks, int(time.time() * 1_000), lambda: about).routes())
-    server = WebServer(app, options.port, host=options.host)
-    await server.start()
-    _log.info("probes and metrics: %s", server.url)
-    try:
-        yield
-    finally:
-        await server.stop()

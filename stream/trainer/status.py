@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
-@dataclass
 class TrainerStatus:
     """Its metrics, and whether it is the active one (None: it has not been told yet)."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.is_active: bool | None = None
         self.samples = Counter("segstream_trainer_samples", "Samples learned from", registry=self.registry)

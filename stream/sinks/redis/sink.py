@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import redis.asyncio
-from aiohttp import web
 from aiokafka.errors import OffsetOutOfRangeError
 from prometheus_client import CollectorRegistry
 from redis.exceptions import RedisError
@@ -23,14 +20,15 @@ from stream.kafka.administration import find_topics
 from stream.kafka.connection import connected_admin
 from stream.kafka.topics import MEMBERSHIPS, SEGMENT_CHANGES, Topic, problems
 from stream.live.reader import LogReader
-from stream.probes import Probes
+from stream.probes import Probes, serving
+from stream.signals import asked_to_stop
 from stream.sinks.redis.filling import Filling
 from stream.sinks.redis.following import Following
 from stream.sinks.redis.keys import DEFAULT_PREFIX, LAYOUT, Keys
 from stream.sinks.redis.script import RefusedError, Script
 from stream.sinks.redis.server import check_server, is_passing, make_client, shown
 from stream.sinks.redis.status import SinkStatus
-from stream.web_server import DEFAULT_HOST, WebServer
+from stream.web_server import DEFAULT_HOST
 
 #: So long a Redis that does not answer is waited for when the sink starts; later, for ever.
 WAIT_S = 60.0
@@ -41,7 +39,6 @@ _GIVE_WAY_S = 0.5
 _ENDED_WITHIN_S = 15.0
 #: The same thing is not said again before.
 _SAID_AGAIN_S = 60.0
-_EXIT_KILLED = 137
 
 _log = logging.getLogger(__name__)
 
@@ -68,45 +65,20 @@ async def run(options: Options) -> None:
     Raises ``TopicsError``, ``RedisSettingError``, ``SinkStateError`` and ``PortInUseError`` for what somebody has to
     put right, ``BrokerUnreachableError`` and ``RedisUnreachableError``, and anything else for what should not happen.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop, number)
     status = SinkStatus(CollectorRegistry())
-    try:
-        async with _serving(options, status), make_client(options.redis, options.sink_id) as client:
+    with asked_to_stop() as stop:
+        async with (
+            serving(_probes(options, status), options.port, options.host),
+            make_client(options.redis, options.sink_id) as client,
+        ):
             await Sink(options, client, status).run(stop)
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
     _log.info("ended after %s changes", f"{status.applied:,}")
 
 
-def _asked_to_stop(stop: asyncio.Event, number: int) -> None:
-    if stop.is_set():
-        _log.warning("asked to stop a second time: ending at once")
-        os._exit(_EXIT_KILLED)
-    _log.info("%s: finishing what has been begun", signal.Signals(number).name)
-    stop.set()
-
-
-@contextlib.asynccontextmanager
-async def _serving(options: Options, status: SinkStatus) -> AsyncIterator[None]:
-    """Serves probes and metrics, where a port is given."""
-    if options.port is None:
-        yield
-        return
+def _probes(options: Options, status: SinkStatus) -> Probes:
     checks = {"redis": status.redis_check, "filled": status.filled_check, "staying": status.staying_check}
-    app = web.Application()
     about = {"id": options.sink_id, "redis": shown(options.redis), "prefix": options.prefix}
-    app.add_routes(Probes(status.registry, checks, int(time.time() * 1_000), lambda: about).routes())
-    server = WebServer(app, options.port, host=options.host)
-    await server.start()
-    _log.info("probes and metrics: %s", server.url)
-    try:
-        yield
-    finally:
-        await server.stop()
+    return Probes(status.registry, checks, int(time.time() * 1_000), lambda: about)
 
 
 class Sink:
