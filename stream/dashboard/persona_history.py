@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from stream.errors import ModelError
 from stream.instants import parse_instant
 from stream.kafka.following import Follower, latest_of
+from stream.kafka.models import PublishedModels
 from stream.kafka.topics import PERSONA_EVENTS, PERSONA_MODELS
 from stream.language.persona_names import persona_segment
-from stream.personas.messages import Published
 from stream.personas.model import Model
 
 #: So many events are known; the latest.
@@ -43,7 +42,7 @@ class PersonaEvent(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(PersonaEvent)
 
 
-class PersonaHistory(Published):
+class PersonaHistory(PublishedModels):
     """All that the topics have told so far. What is neither a version nor an event is passed over.
 
     ``features`` are those that the definitions have, None where nobody knows: workers take no versions by others.
@@ -53,13 +52,6 @@ class PersonaHistory(Published):
         super().__init__()
         self._features = features
         self._events: dict[str, PersonaEvent] = {}
-
-    def take_model(self, key: bytes | None, value: bytes | None) -> None:
-        """A record of ``persona-models``."""
-        try:
-            self.take(key, value)
-        except ModelError as error:
-            _log.warning("%s: passed over: %s", PERSONA_MODELS, error)
 
     def take_event(self, value: bytes | None) -> None:
         """A record of ``persona-events``; one that is told again has the same id."""
@@ -120,7 +112,7 @@ class FollowedPersonas(Follower):
                     if record.partition:
                         continue  # nobody writes there
                     if record.topic == PERSONA_MODELS:
-                        history.take_model(record.key, record.value)
+                        history.take_or_pass_over(record.key, record.value, f"{PERSONA_MODELS}, offset {record.offset}")
                     else:
                         history.take_event(record.value)
                 if are_read and (records or self.problem is not None or self.history is not history):

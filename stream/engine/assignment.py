@@ -84,25 +84,6 @@ def active_until(plan: Ints, p: int, row: Ints) -> int:
 
 
 @inner
-def write_vector(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, now_ms: int) -> None:
-    """Writes the vector at ``now_ms`` into the working memory.
-
-    Three words a feature: the type and the value as conditions have them (but what is beyond doubles or instants is
-    null), and the number of the vector.
-    """
-    p = plan[op.P_PERSONA]
-    border = border_before(plan, now_ms)
-    for f in range(plan[p + op.PE_FEATURES]):
-        at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
-        type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
-        is_there, x = measure(type_, value, plan[at + op.FEATURE_INSTANT] != 0, border)
-        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
-        work[to] = type_ if is_there else op.T_NULL
-        work[to + 1] = as_word(value)
-        work[to + 2] = as_word(x)
-
-
-@inner
 def _look(
     plan: Ints,
     constants: Floats,
@@ -115,7 +96,8 @@ def _look(
 ) -> int:
     """Works out the logarithms of the features; the next instant at which time may change one of these.
 
-    Their types and values go into the working memory. Where ``is_known``, only of those that the event has touched.
+    Types and values as conditions have them (but what is beyond doubles or instants is null) go into the working
+    memory. Where ``is_known``, only of those that the event has touched.
     After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
     """
     p = plan[op.P_PERSONA]
@@ -155,6 +137,16 @@ def _measured(
         return load(plan, constants, alone, row, now_ms)
     type_, value, _ = run(plan, constants, pool, work, row, plan[code], plan[code + 1], now_ms)
     return type_, value
+
+
+@inner
+def clustered(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, f: int, now_ms: int) -> float:
+    """The number of feature ``f`` in the vector at ``now_ms``."""
+    p = plan[op.P_PERSONA]
+    at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
+    type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
+    _, x = measure(type_, value, plan[at + op.FEATURE_INSTANT] != 0, border_before(plan, now_ms))
+    return x
 
 
 @inner

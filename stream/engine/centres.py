@@ -25,8 +25,8 @@ class Centres:
     ``features`` are canonical texts in the file's order, ``numbers`` (k,) the personas' (p3 has 3), ``scales`` (F,) are
     above 0, ``points`` (k, F): in logarithms that keep the sign, not divided by the scales. ``quantiles`` are those of
     all customers, of what the definitions rank by, by canonical text: `op.RANK_PLACES` numbers (of instants how many
-    days before ``effective_ms`` they are), or none at all where
-    nobody has a value. What is missing is not known to the model: such ranks are null.
+    days before ``effective_ms`` they are), or none at all where nobody has a value. What is missing is not known to the
+    model: such ranks are null.
     """
 
     version: int

@@ -247,4 +247,4 @@ W_CHANGES: Final = 8  # output: O_COLUMNS words a change,
 W_PIECES: Final = 9  # and two words (type, value) a piece of evidence
 W_VECTOR: Final = 10  # of a customer: VECTOR_COLUMNS words a feature
 W_HEADER: Final = 11
-VECTOR_COLUMNS: Final = 3  # type and value as conditions have them, the number in the vector
+VECTOR_COLUMNS: Final = 3  # type and value as conditions have them, the logarithm, scaled

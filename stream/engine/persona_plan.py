@@ -13,8 +13,8 @@ from stream.engine.conditions import ConditionCompiler
 from stream.language import canonical, tree
 from stream.language.meaning import ranked
 from stream.language.measures import aggregates_of, is_instant
+from stream.language.persona_names import persona_segment
 from stream.language.tree import Aggregate, Expression, Function, Type
-from stream.language.words import PERSONA_PREFIX
 
 #: The name of the part of a row in which a customer's persona lies.
 PART = "persona"
@@ -62,7 +62,7 @@ def segment_of(number: int) -> str:
     >>> segment_of(3)
     'persona_p3'
     """
-    return f"{PERSONA_PREFIX}p{number}"
+    return persona_segment(f"p{number}")
 
 
 def persona_plan(definitions: tree.Definitions, word: int) -> PersonaPlan:

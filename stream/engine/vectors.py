@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from stream.compiled import as_float, compiled
+from stream.compiled import compiled
 from stream.engine import opcodes as op
-from stream.engine.assignment import active_until, ranked, write_vector
+from stream.engine.assignment import active_until, clustered, ranked
 from stream.engine.kernel import place_of
 
 Ints = npt.NDArray[np.int64]
@@ -38,9 +38,8 @@ def read_vectors(
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
         if at_ms < active_until(plan, p, row):
-            write_vector(plan, constants, pool, work, row, at_ms)
             for f in range(features):
-                out[i, f] = as_float(work[work[op.W_VECTOR] + op.VECTOR_COLUMNS * f + 2])
+                out[i, f] = clustered(plan, constants, pool, work, row, f, at_ms)
             for number in range(plan[p + op.PE_RANKS]):
                 out[i, features + number] = ranked(plan, constants, pool, work, row, number, at_ms)
         else:

@@ -10,20 +10,30 @@ from stream.kafka.reading import read_topic
 from stream.kafka.sending import connected_sender
 from stream.kafka.topics import PERSONA_MODELS
 from stream.personas.messages import Published, pin_record
+from stream.personas.model import Model
 
 _log = logging.getLogger(__name__)
 
 
+class PublishedModels(Published):
+    """`Published`, where what is none of ours is passed over, and logged."""
+
+    def take_or_pass_over(self, key: bytes | None, value: bytes | None, where: str) -> Model | None:
+        """`take`; ``where`` tells a reader which record that is."""
+        try:
+            return self.take(key, value)
+        except ModelError as error:
+            _log.warning("%s: passed over: %s", where, error)
+            return None
+
+
 async def published_models(broker: str) -> Published:
     """All that the topic of models holds. Raises ``TopicsError`` and ``BrokerUnreachableError``."""
-    published = Published()
+    published = PublishedModels()
     async with contextlib.aclosing(read_topic(broker, PERSONA_MODELS)) as batches:
         async for batch in batches:
             for record in batch:
-                try:
-                    published.take(record.key, record.value)
-                except ModelError as error:
-                    _log.warning("%s, offset %d: passed over: %s", PERSONA_MODELS, record.offset, error)
+                published.take_or_pass_over(record.key, record.value, f"{PERSONA_MODELS}, offset {record.offset}")
     return published
 
 

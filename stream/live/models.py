@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,10 +12,9 @@ from stream.engine.centres import check_fits
 from stream.engine.plan import Plan
 from stream.errors import ModelError
 from stream.kafka.topics import PERSONA_MODELS
+from stream.live.model_topic import ModelTopic
 from stream.personas.assigning import centres_of
-from stream.personas.messages import parse_model_record
-from stream.personas.model import Model
-from stream.worker.interfaces import Reader, StoredRecord
+from stream.worker.interfaces import Reader
 from stream.worker.models import Models
 
 #: The topic's end is asked for so often. A version holds from an instant that is a little further ahead.
@@ -34,9 +33,8 @@ class FollowedModels:
     def __init__(self, plan: Plan, reader: Reader, failed: Callable[[BaseException], None]) -> None:
         self.models = Models()
         self._plan = plan
-        self._reader = reader
+        self._topic = ModelTopic(reader)
         self._failed = failed
-        self._position = 0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -63,20 +61,12 @@ class FollowedModels:
             self._failed(error)
 
     async def _read(self) -> None:
-        end = await self._reader.end(PERSONA_MODELS, 0)
-        if end > self._position:
-            async for records in self._reader.read(PERSONA_MODELS, 0, self._position, end):
-                self._take(records)
-            self._position = end
-
-    def _take(self, records: Sequence[StoredRecord]) -> None:
-        for record in records:
+        for model in await self._topic.read():
+            centres = centres_of(model)
             try:
-                found = parse_model_record(record.key, record.value)
-                if isinstance(found, Model):
-                    centres = centres_of(found)
-                    check_fits(centres, self._plan.personas)
-                    self.models.add(centres)
-                    _log.info("model %d of personas: from %s on", found.version, found.effective_at)
+                check_fits(centres, self._plan.personas)
             except ModelError as error:
-                _log.warning("%s, offset %d: passed over: %s", PERSONA_MODELS, record.offset, error)
+                _log.warning("%s: passed over: %s", PERSONA_MODELS, error)
+                continue
+            self.models.add(centres)
+            _log.info("model %d of personas: from %s on", model.version, model.effective_at)

@@ -131,12 +131,16 @@ class Published:
         """The latest version."""
         return self.versions[max(self.versions)] if self.versions else None
 
-    def take(self, key: bytes | None, value: bytes | None) -> None:
-        """Raises `ModelError` for a record that is none of ours. A version that is there already stays as it is."""
+    def take(self, key: bytes | None, value: bytes | None) -> Model | None:
+        """The model in a record, if it is one. A version that is there already stays as it is.
+
+        Raises `ModelError` for a record that is none of ours.
+        """
         found = parse_model_record(key, value)
         if isinstance(found, Pin):
             self.pinned = found.version
         elif found is not None:
-            self.versions.setdefault(found.version, found)
+            return self.versions.setdefault(found.version, found)
         elif key is not None and key.isdigit():
             self.versions.pop(int(key), None)
+        return None

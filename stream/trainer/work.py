@@ -15,13 +15,13 @@ from stream.instants import format_instant
 from stream.kafka.topics import PERSONA_EVENTS, PERSONA_MODELS, PROFILE_SAMPLES
 from stream.live.consumer import BatchConsumer
 from stream.live.fetched import Fetched
+from stream.live.model_topic import ModelTopic
 from stream.live.reader import LogReader
 from stream.personas.messages import event_records, model_records, parse_samples
 from stream.personas.model import Model
 from stream.personas.publication import Publication
 from stream.trainer.learner import Learner
 from stream.trainer.status import TrainerStatus
-from stream.trainer.topic import ModelTopic
 from stream.worker.interfaces import Batch, Producer, Record, StoredRecord
 
 PLACE = TP(PROFILE_SAMPLES, 0)

@@ -209,7 +209,7 @@ class FakePersonas(FollowedPersonas):
         super().__init__("nowhere:1", features)
         self.problem = problem
         for key, value in models:
-            self.history.take_model(key, value)
+            self.history.take(key, value)
         for event in events:
             self.history.take_event(event)
 

@@ -28,7 +28,7 @@ WITHIN_S = 60.0
 def history(pinned: int | None = None) -> PersonaHistory:
     told = PersonaHistory()
     for key, value in shop.records(pinned):
-        told.take_model(key, value)
+        told.take(key, value)
     return told
 
 
@@ -42,21 +42,21 @@ def test_the_version_in_force() -> None:
     assert told.in_force(None) == told.in_force(NOW_MS) == shop.SECOND
     assert told.in_force(NOW_MS - 2 * DAY_MS) == shop.FIRST  # the second one has not taken effect yet
     assert told.in_force(NOW_MS - 30 * DAY_MS) == shop.FIRST
-    told.take_model(*pin_record(1))  # which the trainer has not heard of yet
+    told.take(*pin_record(1))  # which the trainer has not heard of yet
     assert (told.pinned, told.in_force(NOW_MS)) == (1, shop.SECOND)
-    told.take_model(b"2", None)
+    told.take(b"2", None)
     assert told.newest_first() == [shop.FIRST]
-    told.take_model(b"1", None)
+    told.take(b"1", None)
     assert told.in_force(NOW_MS) is None
 
 
 def test_what_is_no_version_and_no_event_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     told = history()
     with caplog.at_level(logging.WARNING):
-        told.take_model(b"9", b"{}")
-        told.take_model(b"pin", b"[]")
-        told.take_model(b"3", shop.records()[0][1])
-        told.take_model(None, None)
+        told.take_or_pass_over(b"9", b"{}", "here")
+        told.take_or_pass_over(b"pin", b"[]", "here")
+        told.take_or_pass_over(b"3", shop.records()[0][1], "here")
+        told.take_or_pass_over(None, None, "here")
         for wrong in (
             None,
             b"",

@@ -159,7 +159,7 @@ def test_a_version_that_comes_between_two_looks_at_redis(filled: RedisServer) ->
                 shop.SECOND, version=3, personas=(*shop.SECOND.personas, fifth), next_number=6
             )
             for key, value in model_records(newer):
-                personas.history.take_model(key, value)
+                personas.history.take(key, value)
             answer = await ask(browser, "/v1/personas")
             assert [(one["id"], one["members"]) for one in answer["personas"]][-1] == ("p5", 0)
 

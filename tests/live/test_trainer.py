@@ -18,18 +18,16 @@ from stream.brokers.process import BrokerProcess
 from stream.engine.plan import Plan
 from stream.kafka.models import published_models
 from stream.kafka.topics import PERSONA_EVENTS, PROFILE_SAMPLES
-from stream.live.reader import LogReader
 from stream.personas.messages import Published, Samples, parse_samples
 from stream.personas.model import Model, encode
 from stream.simulate import Simulation
 from stream.trainer.learner import AHEAD_MS, Learner
 from stream.trainer.status import TrainerStatus
-from stream.worker.interfaces import StoredRecord
 from tests.cli.commands import COMMAND, environment, invoke
 from tests.docs.pages import code, rows_of
 from tests.kafka.kafka_records import make_topics
 from tests.live.personas import definitions
-from tests.live.workers import PARTITIONS, SESSION_S, prepared_plan, send_some, until_all_committed, workers
+from tests.live.workers import PARTITIONS, SESSION_S, log_of, prepared_plan, send_some, until_all_committed, workers
 
 DAY_MS = 86_400_000
 WITHIN_S = 120.0
@@ -71,23 +69,6 @@ class TrainerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-
-
-def log_of(address: str, topic: str) -> list[StoredRecord]:
-    """All records of partition 0."""
-
-    async def read() -> list[StoredRecord]:
-        reader = LogReader(address)
-        await reader.start()
-        try:
-            found: list[StoredRecord] = []
-            async for records in reader.read(topic, 0, 0, await reader.end(topic, 0)):
-                found += records
-            return found
-        finally:
-            await reader.stop()
-
-    return asyncio.run(read())
 
 
 def published(address: str) -> Published:
@@ -153,9 +134,9 @@ def test_a_trainer_that_was_killed_goes_on_from_its_last_version(
         send_day_by_day(broker.address, days)
         one.ask_to_stop()
         assert one.exit_code() == 0
-    records = [(one.offset, parse_samples(one.value)) for one in log_of(broker.address, PROFILE_SAMPLES)]
+    records = [(one.offset, parse_samples(one.value)) for one in log_of(broker.address, PROFILE_SAMPLES, 1)]
     assert sum(len(samples.vectors) for _, samples in records) > 3_000
-    assert b"customer" not in b"".join(one.value or b"" for one in log_of(broker.address, PROFILE_SAMPLES))
+    assert b"customer" not in b"".join(one.value or b"" for one in log_of(broker.address, PROFILE_SAMPLES, 1))
     expected = [encode(model) for model in learned(plan, records)]
     assert len(expected) > 2
 
@@ -168,7 +149,7 @@ def test_a_trainer_that_was_killed_goes_on_from_its_last_version(
         assert second.stop() == 0, second.says()
     assert [encode(model) for model in found] == expected
 
-    told: list[dict[str, Any]] = [json.loads(one.value or b"") for one in log_of(broker.address, PERSONA_EVENTS)]
+    told: list[dict[str, Any]] = [json.loads(one.value or b"") for one in log_of(broker.address, PERSONA_EVENTS, 1)]
     births = {one["persona"] for one in told if one["event"] == "birth"}
     assert births >= {f"p{persona.number}" for persona in found[-1].personas}
     assert all(one["id"] and one["at"] and one["version"] for one in told)

@@ -226,7 +226,7 @@ def _assert_same_changes(address: str, topic: str, expected: dict[str, bytes]) -
         assert value == expected[id_]
 
 
-def log_of(address: str, topic: str) -> list[StoredRecord]:
+def log_of(address: str, topic: str, partitions: int = PARTITIONS) -> list[StoredRecord]:
     """All records of a topic, in the order of partitions and offsets, up to an end that is certain."""
 
     async def read() -> list[StoredRecord]:
@@ -234,7 +234,7 @@ def log_of(address: str, topic: str) -> list[StoredRecord]:
         await reader.start()
         try:
             found: list[StoredRecord] = []
-            for partition in range(PARTITIONS):
+            for partition in range(partitions):
                 end = await reader.end(topic, partition)
                 async for records in reader.read(topic, partition, 0, end):
                     found += records
