@@ -206,7 +206,8 @@ def test_no_change_is_lost_where_the_reader_is_slow(definitions: Path, tmp_path:
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 2
-    assert done.stderr.startswith("segstream: standard output: can't be written: ")
+    # Before it may stand that the engine is compiled.
+    assert done.stderr.splitlines()[-1].startswith("segstream: standard output: can't be written: ")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

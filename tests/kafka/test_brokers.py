@@ -25,7 +25,10 @@ def listening(pid: int) -> set[tuple[str, int]]:
     """Addresses and ports at which a process listens, as the system has them; the address in hexadecimal."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(descriptor.readlink())
+        try:
+            target = str(descriptor.readlink())
+        except FileNotFoundError:  # closed since the folder was read
+            continue
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
     places = set()
