@@ -144,6 +144,11 @@ class Streams:
 
 def _some(changes: Sequence[Json]) -> list[Json]:
     """The latest of segments and of personas: a new version of these, which moves many, must not hide those."""
-    sorts = ("segments", "personas")
-    kept = [one for sort in sorts for one in [one for one in changes if sort_of(one) == sort][-_CHANGES_A_POLL:]]
-    return [one for one in changes if one in kept]
+    left = {"segments": _CHANGES_A_POLL, "personas": _CHANGES_A_POLL}
+    kept = []
+    for change in reversed(changes):
+        sort = sort_of(change)
+        if left[sort]:
+            left[sort] -= 1
+            kept.append(change)
+    return kept[::-1]

@@ -18,19 +18,29 @@ _DAY_MS = 86_400_000.0
 
 
 @inner
-def measure(type_: int, value: float, is_instant: bool, border: int) -> tuple[bool, float]:
-    """What a feature of personas counts as, and whether it is there at all.
+def placed(type_: int, value: float, is_instant: bool) -> tuple[bool, float]:
+    """By what a number or an instant is looked up in a table, and whether it is there at all.
 
-    A number counts as it is, an instant by its age in days at a ``border``. What is beyond doubles or instants is not
+    A number by itself, an instant turned round: whoever's is later has less. What is beyond doubles or instants is not
     there.
     """
     if type_ != op.T_NUMBER or not math.isfinite(value):
         return False, 0.0
     if not is_instant:
         return True, value
-    if not 0.0 <= value <= LAST_INSTANT:
+    return 0.0 <= value <= LAST_INSTANT, -value
+
+
+@inner
+def measure(type_: int, value: float, is_instant: bool, border: int) -> tuple[bool, float]:
+    """What a feature of personas counts as, and whether it is there at all; 0 where it is not.
+
+    A number counts as it is, an instant by its age in days at a ``border``.
+    """
+    is_there, x = placed(type_, value, is_instant)
+    if not is_there:
         return False, 0.0
-    return True, max(0.0, border - value) / _DAY_MS
+    return True, max(0.0, border + x) / _DAY_MS if is_instant else x
 
 
 @inner
@@ -38,19 +48,6 @@ def border_before(plan: Ints, now_ms: int) -> int:
     """The last border at which ages are taken."""
     width = plan[plan[op.P_PERSONA] + op.PE_WIDTH]
     return now_ms // width * width
-
-
-@inner
-def placed(type_: int, value: float, is_instant: bool) -> tuple[bool, float]:
-    """By what a number or an instant is looked up in a table, and whether it is there at all.
-
-    A number by itself, an instant turned round: whoever's is later has less.
-    """
-    if type_ != op.T_NUMBER or not math.isfinite(value):
-        return False, 0.0
-    if not is_instant:
-        return True, value
-    return 0.0 <= value <= LAST_INSTANT, -value
 
 
 @inner
