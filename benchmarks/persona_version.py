@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
 import uuid
@@ -27,6 +28,7 @@ from stream.engine.centres import Centres
 from stream.engine.plan import Plan, compile_plan
 from stream.events.bytestrings import Bytestrings
 from stream.events.decoder import Decoder
+from stream.garbage import collect_rarely
 from stream.kafka.topics import all_topics, changelog_name
 from stream.language.checker import check
 from stream.live.clock import SystemTime
@@ -49,6 +51,8 @@ _DAY_MS = 86_400_000
 _BATCH, _EVERY_S, _AROUND_S = 20, 0.1, 4.0
 #: The customers of a partition who have events then: all that these bring about is over before it.
 _AT_WORK = 200
+#: So often a worker looks whether it is a partition's turn.
+_TURN_S = 0.05
 _FOLDER = Path(__file__).parent
 
 
@@ -144,26 +148,35 @@ def _models(owner: Owner, share: float) -> tuple[Centres, Centres]:
     return centres(1, 0.0, _START_MS + 1), centres(2, high, _START_MS + 60_000)
 
 
-class _Partition:
-    """One owner with events that come all the time."""
+def _batch(customers: Sequence[str], numbers: Iterator[int], at_ms: int) -> list[tuple[bytes, bytes, int]]:
+    """Keys, values and instants of a batch of clicks that no feature counts."""
+    return [
+        (customer.encode(), _event(customer, Kind.CLICK, number, at_ms, 0.0), at_ms)
+        for number, customer in ((number, customers[number % _AT_WORK]) for number in itertools.islice(numbers, _BATCH))
+    ]
 
-    def __init__(self, owner: Owner, customers: Sequence[str]) -> None:
+
+class _Partition:
+    """One owner with events that come all the time: each batch has been encoded before."""
+
+    def __init__(self, owner: Owner, customers: Sequence[str], instants: tuple[int, int]) -> None:
         self.owner = owner
         self.waits: list[tuple[float, float]] = []  # when a batch came, and how long it took until it was done
-        self._customers = customers[:_AT_WORK]
-        self._number = 10_000_000
         self._offset = 0
         self._stepped = asyncio.Condition()
-        self.at_ms = _START_MS + 2
+        # Some before the version's instant, and enough for as long as it may take after it.
+        before, after = (itertools.count(number) for number in (10_000_000, 20_000_000))
+        most = int(_AROUND_S / _EVERY_S)
+        self._before = [_batch(customers, before, instants[0]) for _ in range(2 * most)]
+        self._after = [_batch(customers, after, instants[1]) for _ in range(8 * most)]
+        self.is_after = False
 
     def push(self, batches: int) -> None:
         """What has come since the last step, as a worker hands it on: together."""
-        some = [self._customers[(self._number + i) % len(self._customers)] for i in range(_BATCH * batches)]
+        left = self._after if self.is_after else self._before
         records = []
-        for customer in some:
-            self._number += 1
-            value = _event(customer, Kind.CLICK, self._number, self.at_ms, 0.0)
-            records.append(StoredRecord(self._offset, self.at_ms, customer.encode(), value))
+        for key, value, at_ms in itertools.chain.from_iterable(left.pop() for _ in range(batches)):
+            records.append(StoredRecord(self._offset, at_ms, key, value))
             self._offset += 1
         self.owner.push(Kind.CLICK, Received.of(records), self._offset)
 
@@ -178,8 +191,12 @@ class _Partition:
         while not until.is_set():
             now = time.perf_counter()
             if now < came:
-                if not await self.owner.step():
-                    await asyncio.sleep(min(came - now, 0.01))
+                worked = await self.owner.step()
+                # As a worker's loop: at once, soon if it may be our turn, else when events come.
+                async with self._stepped:
+                    self._stepped.notify_all()
+                pause = 0.0 if worked else came - now
+                await asyncio.sleep(min(pause, _TURN_S) if self.owner.reassignment.is_under_way else pause)
                 continue
             # All that has come by now is pushed, each with its own instant of coming.
             arrived = []
@@ -189,8 +206,6 @@ class _Partition:
             self.push(len(arrived))
             await self.owner.step()
             await asyncio.sleep(0)
-            async with self._stepped:
-                self._stepped.notify_all()
             done = time.perf_counter()
             self.waits += [(at, done - at) for at in arrived]
 
@@ -202,19 +217,21 @@ async def _measure(plan: Plan, address: str, count: int, share: float) -> Iterat
     await producer.start()
     models = Models()
     random = np.random.default_rng(1)
-    found = []
+    owners = []
     for number, customers in enumerate(_customers(count)):
         settings = Settings(number, brokers.PARTITIONS, clock=StreamClock(ClockMode.EVENT))
         world = World(producer, reader, _Sources(), SystemTime())
         owner = Owner(plan, settings, world, lambda: uuid.uuid4().hex, models=models)
         await owner.assign()
         _fill(owner, customers, random)
-        found.append(_Partition(owner, customers))
-    first, second = _models(found[0].owner, share)
+        owners.append((owner, customers))
+    first, second = _models(owners[0][0], share)
+    found = [_Partition(owner, customers, (_START_MS + 2, second.effective_ms + 1)) for owner, customers in owners]
     for one in found:
         for _ in one.owner.partition.apply_model(first):
             pass  # everybody's first persona: not what is measured
     models.add(first)
+    collect_rarely()  # as in a worker
     stop = asyncio.Event()
     running = [asyncio.create_task(one.run(stop)) for one in found]
     await asyncio.sleep(_AROUND_S)
@@ -223,7 +240,7 @@ async def _measure(plan: Plan, address: str, count: int, share: float) -> Iterat
     models.add(second)
     began = time.perf_counter()
     for one in found:
-        one.at_ms = second.effective_ms + 1
+        one.is_after = True
     await asyncio.gather(*[one.is_assigned(2) for one in found])
     took = time.perf_counter() - began
     written = [await reader.end(changelog_name("segstream"), number) for number in range(brokers.PARTITIONS)]

@@ -67,18 +67,24 @@ def _check_quantiles(name: str, ranked: str, quantiles: tuple[float, ...]) -> No
         raise ModelError(f"{name} has quantiles of `{ranked}` that are no numbers, or fall")
 
 
+def named_personas(features: int, constants: Floats) -> dict[int, int]:
+    """The codes of the names that personas have, by their numbers: the model's, and others that customers are in."""
+    centres, others = op.K_HEADER + op.M_SCALES + features, others_table(features)
+    of_model, of_others = int(constants[op.K_HEADER + op.M_COUNT]), int(constants[op.K_HEADER + op.M_OTHERS])
+    places = [centres + (op.M_NAMING + features) * k for k in range(of_model)]
+    places += [others + op.M_NAMING * k for k in range(of_others)]
+    return {int(constants[at]): int(constants[at + 1]) for at in places}
+
+
 def name_others(numbers: Iterable[int], plan: PersonaPlan, pool: TextPool, constants: Floats) -> None:
     """Gives names to personas that customers are in, though the model, if there is one, does not have them.
 
     So it is where rows are restored that a later model has been applied to.
     """
     features = len(plan.features)
-    centres = op.K_HEADER + op.M_SCALES + features
-    places = [centres + (op.M_NAMING + features) * k for k in range(int(constants[op.K_HEADER + op.M_COUNT]))]
     others = others_table(features)
     count = int(constants[op.K_HEADER + op.M_OTHERS])
-    places += [others + op.M_NAMING * k for k in range(count)]
-    known = {int(constants[at]): int(constants[at + 1]) for at in places}
+    known = named_personas(features, constants)
     for number in sorted(set(numbers) - known.keys()):
         if count == op.OTHERS_MOST:
             raise ModelError(f"customers are in more than {op.OTHERS_MOST} personas that the model does not have")

@@ -189,6 +189,8 @@ class ChangeWriter:
     def _event_ids(events: Ints, batch: Columns) -> list[Any]:
         """The id of each event (n,) of the batch; None where there is no event."""
         caused = events >= 0
+        if not caused.any():
+            return [None] * len(events)
         ids = present_texts(batch.data, batch.event_id[events[caused]])
         if len(ids) == len(events):
             return ids

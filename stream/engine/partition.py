@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stream.engine import kernel
 from stream.engine import opcodes as op
-from stream.engine.centres import Centres, check_fits, name_others, write_model
+from stream.engine.centres import Centres, check_fits, name_others, named_personas, write_model
 from stream.engine.changes import Change, Changes, ChangeWriter
 from stream.engine.image import Image, fingerprint_of
 from stream.engine.plan import Plan
@@ -154,9 +154,12 @@ class Partition:
         """Goes on with a model that the restored rows have been assigned by, or a later one. Raises ``ModelError``."""
         if model is not None:
             check_fits(model, self.plan.personas)
-            assert self.plan.personas is not None, "the model fits"
-            write_model(model, self.plan.personas, self.profiles.texts, self._constants)
+            self._write_model(model)
         self._name_personas(self.profiles.every_row())
+
+    def _write_model(self, model: Centres) -> None:
+        assert self.plan.personas is not None, "the model fits"
+        write_model(model, self.plan.personas, self.profiles.texts, self._constants)
 
     def _name_personas(self, rows: Ints) -> None:
         """Sees to it that all personas that customers are in have names."""
@@ -181,8 +184,12 @@ class Partition:
         check_fits(model, self.plan.personas)
         at_ms = max(model.effective_ms, self.stream_ms)
         yield from self._fire(self.profiles.due_by(at_ms), at_ms)
-        self.use_model(model)
-        self._unassigned.begin(self.profiles.every_row(), at_ms)
+        known = named_personas(len(model.features), self._constants)
+        self._write_model(model)
+        rows = self.profiles.every_row()
+        if not known.keys() <= set(model.numbers):
+            self._name_personas(rows)  # of those that are gone, some may have members until these are assigned anew
+        self._unassigned.begin(rows, at_ms)
 
     @property
     def is_assigning(self) -> bool:

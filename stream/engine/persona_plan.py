@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class PersonaPlan:
         return self.aliases.get(f"p{number}", f"p{number}")
 
 
+@functools.cache
 def segment_of(number: int) -> str:
     """The segment that the members of a persona are in.
 

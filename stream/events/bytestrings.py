@@ -34,10 +34,14 @@ class Bytestrings(Sequence[bytes | None]):
         """These, laid one behind the other."""
         if isinstance(values, Bytestrings):
             return values
-        sizes = np.fromiter((NONE if value is None else len(value) for value in values), np.int64, len(values))
+        present = [value for value in values if value is not None]
+        sizes = np.fromiter(map(len, present), np.int64, len(present))
+        if len(present) < len(values):
+            some = np.array([value is not None for value in values], np.bool_)
+            sizes_of_some, sizes = sizes, np.full(len(values), NONE, np.int64)
+            sizes[some] = sizes_of_some
         taken = np.maximum(sizes, 0)
-        data = np.frombuffer(b"".join([value for value in values if value is not None]), np.uint8)
-        return cls(data, np.cumsum(taken) - taken, sizes)
+        return cls(np.frombuffer(b"".join(present), np.uint8), np.cumsum(taken) - taken, sizes)
 
     @classmethod
     def joined(cls, parts: Sequence[Bytestrings]) -> Bytestrings:

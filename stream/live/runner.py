@@ -30,7 +30,7 @@ from stream.worker.settings import ClockMode
 #: Timers and checkpoints are looked after so often when nothing comes.
 _IDLE_S = 0.25
 #: Owners who wait for their turn ask so often.
-_TURN_S = 0.01
+_TURN_S = 0.05
 #: Members are counted so often, or less where a look at every row would take more than this share of the time.
 _MEMBERS_EVERY_MS = 5_000
 _MEMBERS_SHARE = 0.01

@@ -72,10 +72,12 @@ class Memberships:
             return []
         sequences, places, segments, instants = self._found(rows)
         members: list[list[bytes]] = [[] for _ in customers]
+        last = len(self._names)
+        keys = {segment: _encode(self.name(segment)) for segment in set(segments) if segment >= last}
         # Put together from parts, since making objects for all of it takes most of the time.
         for i, segment, since in zip(places, segments, format_instants(instants), strict=True):
-            is_rule = segment < len(self._names)
-            key = self._keys[segment] if is_rule else _encode(self.name(segment))
+            is_rule = segment < last
+            key = self._keys[segment] if is_rule else keys[segment]
             held_out = is_rule and self._shares[segment] and self._writer.held_out(segment, customers[i])
             members[i].append(
                 b'%b:{"since":"%b","holdout":%b}' % (key, since.encode(), b"true" if held_out else b"false")

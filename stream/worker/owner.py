@@ -41,7 +41,7 @@ _CHANGE_BYTES = 1_024
 _EVENT_BYTES = 128
 _BUCKETS = np.uint64(0xFFF)
 #: A draw of samples takes as long as hundreds of events, and so does each batch: so many come in between at least.
-_UNPARTED = 4_000
+_UNPARTED = 16_000
 
 
 class Owner:
@@ -238,7 +238,8 @@ class Owner:
         if given.taken is not None:
             await self._apply(given.taken)
             self._events_since += len(given.taken.events)
-        await self.writer.flush(given.letters)
+        if given.taken is not None or given.letters:
+            await self.writer.flush(given.letters)
         self._positions = given.positions
         await self._move_clock(given)
         goes_on = False
@@ -279,19 +280,19 @@ class Owner:
                 await self._emit(changes)
             start = stop
 
-    async def _take_models(self, to_ms: int) -> None:
-        """Takes the models that are due by then, and draws the samples that are."""
-        await self.reassignment.take(to_ms)
+    async def _take_models(self, to_ms: int) -> bool:
+        """Takes the models that are due by then, and draws the samples that are; whether there were models."""
+        is_any = await self.reassignment.take(to_ms)
         self._sampler.draw(self.partition, to_ms)
+        return is_any
 
     async def _emit(self, changes: Changes) -> None:
         """Collects changes; where the next run of events might fill a customer's outbox, the batch ends here."""
         self.writer.collect(changes)
-        largest, limit = self.writer.outboxes.largest, self.settings.limits.outbox_bytes
-        if largest > limit // 2:
+        if self.writer.is_filling:
             self._events_most = self._events_least
             await self.writer.flush()
-        elif largest < limit // 8:
+        elif self.writer.outboxes.largest < self.settings.limits.outbox_bytes // 8:
             self._events_most = min(2 * self._events_most, self._events_cap)
 
     def _changes_of(self, taken: Taken) -> Iterator[Changes]:
@@ -339,7 +340,8 @@ class Owner:
             # Every event up to the instant has been given out, so nothing is left but later ones.
             self._stands = given.is_exhausted
             to_ms = clock.instant_ms if self._stands else to_ms
-        await self._take_models(to_ms)
+        if await self._take_models(to_ms):
+            await self.writer.flush()
         if to_ms > partition.stream_ms:
             # Each group goes out before the next one is made: there may be a change for every customer.
             for changes in partition.advance_in_groups(to_ms):

@@ -92,6 +92,11 @@ class Writer:
             [make_headers(change.id, change.change, change.at) for change in items],
         )
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether somebody's outbox has to be written before more comes of many events."""
+        return self.outboxes.largest > self._limits.outbox_bytes // 2
+
     async def flush(self, letters: Sequence[Record] = ()) -> None:
         """Rows with changes to the changelog; when these are acknowledged, the changes to their topics."""
         if not len(self.outboxes):

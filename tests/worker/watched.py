@@ -105,7 +105,6 @@ class WatchedPartition(Partition):
         self._is_applying = False
         self._fired: list[str] = []
         self.model: Centres | None = None
-        self._is_beginning = False
 
     def _add(self, customer: str, deed: Deed) -> None:
         self.deeds[customer] = (*self.deeds.get(customer, ()), deed)
@@ -146,15 +145,13 @@ class WatchedPartition(Partition):
                     self._add(customer, Advance(to_ms))
             yield changes
 
-    def begin_model(self, model: Centres) -> Iterator[Changes]:
-        self._is_beginning = True
-        yield from super().begin_model(model)
-        self._is_beginning = False
+    def _write_model(self, model: Centres) -> None:
+        super()._write_model(model)
+        self.model = model
 
     def use_model(self, model: Centres | None) -> None:
         super().use_model(model)
-        self.model = model
-        if self.plan.personas is not None and not self._is_beginning:
+        if self.plan.personas is not None:
             for customer in self.deeds:
                 self._add(customer, Restored(model))
 
