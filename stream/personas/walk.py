@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,13 +12,16 @@ from stream.engine.partition import Partition
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Samples are drawn so many times between two versions.
-_DRAWS = 24
+#: This part of the time between two versions lies between samples and the version that is made of them.
+_PART = 144
 
 
-def draw_ms(every_ms: int) -> int:
-    """The time of the stream between two draws, where there is a version in every ``every_ms``."""
-    return max(1, every_ms // _DRAWS)
+def gathering_ms(every_ms: int) -> int:
+    """How long after samples are drawn, at each multiple of ``every_ms``, a version is made of them.
+
+    Those of all partitions have come by then, whose clocks may differ.
+    """
+    return max(1, every_ms // _PART)
 
 
 class Walk:
@@ -25,6 +30,17 @@ class Walk:
     def __init__(self) -> None:
         self._round: Ints = np.zeros(0, dtype=np.int64)
         self._place = 0
+
+    def draw(self, partition: Partition, count: int, now_ms: int, at_once: int) -> Iterator[Floats]:
+        """So many samples as `sample` gives them, ``at_once`` at most, round after round; none if nobody is active."""
+        while count > 0:
+            is_new_round = self._place >= len(self._round)
+            vectors = self.sample(partition, min(count, at_once), now_ms)
+            if len(vectors):
+                yield vectors
+            elif is_new_round:
+                return
+            count -= len(vectors)
 
     def sample(self, partition: Partition, count: int, now_ms: int) -> Floats:
         """The vectors of the next active customers at ``now_ms``: up to ``count`` of them, fewer at a round's end.

@@ -10,7 +10,7 @@ from stream.engine.plan import Plan
 from stream.personas.assigning import centres_of
 from stream.personas.publication import Publication
 from stream.personas.training import Settings, Trainer
-from stream.personas.walk import Walk, draw_ms
+from stream.personas.walk import Walk, gathering_ms
 
 
 class Training:
@@ -23,8 +23,8 @@ class Training:
         personas = plan.definitions.personas
         assert personas is not None, "the file has personas"
         self._every_ms = personas.every_ms
-        self._step_ms = draw_ms(personas.every_ms)
-        self._at_once = max(1, personas.samples * self._step_ms // 86_400_000)
+        self._gathering_ms = gathering_ms(personas.every_ms)
+        self._count = max(1, personas.samples * personas.every_ms // 86_400_000)
         self._trainer = Trainer(Settings.of(plan, seed))
         self._walk = Walk()
         self._published = published
@@ -32,7 +32,7 @@ class Training:
         self._next_ms: int | None = None
 
     def begin(self, first_ms: int) -> None:
-        self._next_ms = (first_ms // self._step_ms + 1) * self._step_ms
+        self._next_ms = (first_ms // self._every_ms + 1) * self._every_ms
 
     @property
     def next_ms(self) -> int | None:
@@ -41,12 +41,14 @@ class Training:
     def take(self, partition: Partition) -> Iterator[Changes]:
         now_ms = self._next_ms
         assert now_ms is not None, "it has begun"
-        self._next_ms = now_ms + self._step_ms
-        vectors = self._walk.sample(partition, self._at_once, now_ms)
-        self._samples += len(vectors)
-        self._trainer.learn(vectors)
-        if now_ms // self._every_ms > (now_ms - self._step_ms) // self._every_ms:
-            publication = self._trainer.publish(now_ms, self._samples)
-            self._published(publication)
-            if publication.model is not None:
-                yield from partition.apply_model(centres_of(publication.model))
+        if now_ms % self._every_ms == 0:
+            self._next_ms = now_ms + self._gathering_ms
+            for vectors in self._walk.draw(partition, self._count, now_ms, self._count):
+                self._samples += len(vectors)
+                self._trainer.learn(vectors)
+            return
+        self._next_ms = now_ms - self._gathering_ms + self._every_ms
+        publication = self._trainer.publish(now_ms, self._samples)
+        self._published(publication)
+        if publication.model is not None:
+            yield from partition.apply_model(centres_of(publication.model))

@@ -10,6 +10,7 @@ from stream.personas.messages import Samples
 from stream.personas.model import Model
 from stream.personas.publication import Publication
 from stream.personas.training import Settings, Trainer
+from stream.personas.walk import gathering_ms
 
 #: A version holds from so far ahead of the samples on: until then it has come to the workers, whose clocks may be a
 #: little ahead too.
@@ -27,6 +28,7 @@ class Learner:
         assert personas is not None, "the file has personas"
         self._settings = Settings.of(plan)
         self._every_ms = personas.every_ms
+        self._gathering_ms = gathering_ms(personas.every_ms)
         self.is_pinned = is_pinned
         self.samples = 0  # learned
         self._begin(last)
@@ -34,11 +36,12 @@ class Learner:
     def _begin(self, last: Model | None) -> None:
         self._trainer = Trainer(self._settings, last)
         self._at_ms = last.effective_ms if last else None
-        self._next_ms = None if self._at_ms is None else self._border_after(self._at_ms)
+        self._next_ms = None if self._at_ms is None else self._due_after(self._at_ms)
         self.offset = last.offset if last else 0
 
-    def _border_after(self, at_ms: int) -> int:
-        return (at_ms // self._every_ms + 1) * self._every_ms
+    def _due_after(self, at_ms: int) -> int:
+        """When a version is due next: some time after its samples have been drawn."""
+        return ((at_ms - self._gathering_ms) // self._every_ms + 1) * self._every_ms + self._gathering_ms
 
     @property
     def last(self) -> Model | None:
@@ -61,10 +64,10 @@ class Learner:
         self.samples += len(samples.vectors)
         self._at_ms = samples.at_ms if self._at_ms is None else max(self._at_ms, samples.at_ms)
         if self._next_ms is None:
-            self._next_ms = self._border_after(samples.at_ms)
+            self._next_ms = self._due_after(samples.at_ms)
         if samples.at_ms < self._next_ms:
             return None
-        self._next_ms = self._border_after(samples.at_ms)
+        self._next_ms = self._due_after(samples.at_ms)
         if self.is_pinned:
             return None
         effective_ms = samples.at_ms + AHEAD_MS

@@ -40,8 +40,6 @@ _CHANGE_BYTES = 1_024
 #: What a customer's event adds to the outbox at least, where it adds anything time after time.
 _EVENT_BYTES = 128
 _BUCKETS = np.uint64(0xFFF)
-#: A draw of samples takes as long as hundreds of events, and so does each batch: so many come in between at least.
-_UNPARTED = 16_000
 
 
 class Owner:
@@ -263,19 +261,13 @@ class Owner:
             await writer.flush()
 
     async def _apply(self, taken: Taken) -> None:
-        """Applies events, and before the first one of its instant or later each model.
-
-        Samples are drawn in between, where that does not part what is better applied together.
-        """
+        """Applies events, and before the first one of its instant or later each model is taken, and samples drawn."""
         latest = np.maximum(np.maximum.accumulate(taken.events.time_ms), self.partition.latest_ms)
         start = 0
         while start < len(latest):
             await self._take_models(int(latest[start]))
-            next_ms = self.reassignment.next_ms
-            stop = len(latest) if next_ms is None else int(np.searchsorted(latest, next_ms))
-            if start + _UNPARTED < stop and self._sampler.is_drawing:
-                draw_ms = self._sampler.draw_after(int(latest[start + _UNPARTED]))
-                stop = min(stop, int(np.searchsorted(latest, draw_ms)))
+            instants = [at_ms for at_ms in (self.reassignment.next_ms, self._sampler.next_ms) if at_ms is not None]
+            stop = int(np.searchsorted(latest, min(instants))) if instants else len(latest)
             for changes in self._changes_of(taken.part(start, stop)):
                 await self._emit(changes)
             start = stop

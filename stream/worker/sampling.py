@@ -1,64 +1,77 @@
-"""Samples of a partition's customers for whoever learns personas: so many a day of stream time, each equally often."""
+"""Samples of a partition's customers for whoever learns personas: so many for a version, of each equally many."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.personas.messages import samples_value
-from stream.personas.walk import Walk, draw_ms
+from stream.personas.walk import Floats, Walk, gathering_ms
 from stream.worker.interfaces import Record
 
 _DAY_MS = 86_400_000
 #: A record holds so many at most.
 _AT_ONCE = 2_000
-#: The stream clock may jump over many draws: so many samples make up for them at most.
-_MOST = 20_000
 
 
 class Sampler:
-    """Draws one partition's part of the samples; of ``partitions`` all draw equally many."""
+    """Draws one partition's part of the samples; of ``partitions`` all draw equally many.
+
+    All for a version are drawn at one instant, so that what is told of the population holds at that instant. Some time
+    later a record without samples says that it is time for the version.
+    """
 
     def __init__(self, plan: Plan, partition: int, partitions: int) -> None:
         section = plan.definitions.personas
         self._plan = plan.personas
         self._number = partition
-        self._step_ms = draw_ms(section.every_ms) if section else 0
-        self._rate = (section.samples if section else 0, _DAY_MS * partitions)
         self._walk = Walk()
-        self._draw: int | None = None  # the number of the last one
+        self._at_ms: int | None = None  # all until then has been drawn
         self._drawn: list[Record] = []
+        if section is not None:
+            self._every_ms = section.every_ms
+            self._gathering_ms = gathering_ms(section.every_ms)
+            self._count = max(1, section.samples * section.every_ms // (_DAY_MS * partitions))
 
     @property
-    def is_drawing(self) -> bool:
-        """Whether there is anything to draw."""
-        return self._plan is not None
-
-    def draw_after(self, at_ms: int) -> int:
-        """The first instant of a draw after this one."""
-        return (at_ms // self._step_ms + 1) * self._step_ms
+    def next_ms(self) -> int | None:
+        """The next instant at which samples are drawn, if there are any."""
+        return None if self._at_ms is None else (self._at_ms // self._every_ms + 1) * self._every_ms
 
     def draw(self, partition: Partition, to_ms: int) -> None:
-        """Draws what is due by then, for `take`: mostly nothing."""
-        if self._plan is None or to_ms < 0 or (self._draw is not None and to_ms < (self._draw + 1) * self._step_ms):
+        """Draws what is due by then, for `take`: mostly nothing. The partition stands before that instant or at it.
+
+        Of several instants that have passed at once the last one counts.
+        """
+        if self._plan is None or to_ms < 0:
             return
-        last, self._draw = self._draw, to_ms // self._step_ms
+        last = self._at_ms
         if last is None:
-            return
-        at_ms = self._draw * self._step_ms
-        missing = min(_MOST, self._due_by(at_ms) - self._due_by(last * self._step_ms))
-        while missing > 0:
-            vectors = self._walk.sample(partition, min(missing, _AT_ONCE), at_ms)
-            if not len(vectors):
-                return
-            missing -= len(vectors)
-            value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
-            self._drawn.append(Record(None, value))
+            # What has become due since the last checkpoint is drawn, perhaps once more.
+            known = max(partition.latest_ms, partition.stream_ms)
+            last = to_ms if known < 0 else known
+        self._at_ms = max(last, to_ms)
+        drawn_ms = to_ms // self._every_ms * self._every_ms
+        asked_ms = (to_ms - self._gathering_ms) // self._every_ms * self._every_ms + self._gathering_ms
+        if last < asked_ms < drawn_ms:
+            self._ask(asked_ms)
+        if last < drawn_ms:
+            for vectors in self._walk.draw(partition, self._count, drawn_ms, _AT_ONCE):
+                self._add(drawn_ms, vectors)
+        if last < asked_ms and drawn_ms < asked_ms:
+            self._ask(asked_ms)
 
     def take(self) -> list[Record]:
         """What has been drawn, for the topic of samples; forgets it."""
         drawn, self._drawn = self._drawn, []
         return drawn
 
-    def _due_by(self, at_ms: int) -> int:
-        samples, per_ms = self._rate
-        return samples * at_ms // per_ms
+    def _ask(self, at_ms: int) -> None:
+        assert self._plan is not None, "there is something to draw"
+        self._add(at_ms, np.empty((0, len(self._plan.features) + len(self._plan.ranked))))
+
+    def _add(self, at_ms: int, vectors: Floats) -> None:
+        assert self._plan is not None, "there is something to draw"
+        value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
+        self._drawn.append(Record(None, value))
