@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 import numpy as np
 
@@ -17,11 +18,12 @@ _STEPS = QUANTILES - 1
 class Distributions:
     """Of each expression that is ranked the values since the last version, and what that version knew.
 
-    ``ranked`` are canonical texts, in the order of the samples' columns.
+    ``ranked`` are canonical texts, in the order of the samples' columns; those that are ``instants`` too are instants.
     """
 
-    def __init__(self, ranked: tuple[str, ...], last: Model | None) -> None:
+    def __init__(self, ranked: tuple[str, ...], instants: Collection[str], last: Model | None) -> None:
         self._ranked = ranked
+        self._instants = instants
         self._last = last
         self._recent: deque[Floats] = deque(maxlen=_STANDS_ON)
 
@@ -39,7 +41,11 @@ class Distributions:
             values = column[~np.isnan(column)]
             before = self._last.quantiles.get(text, ()) if self._last else ()
             stood_on = self._last.training.ranked.get(text, 0.0) if self._last else 0.0
-            past = min(stood_on, _STANDS_ON - len(values)) if before else 0.0
+            missing = _STANDS_ON - len(values)
+            if text in self._instants:
+                # What was true of another day of the week is not worth more than what chance does to fewer values.
+                missing = (_STANDS_ON - len(recent)) * len(values) // max(1, len(recent))
+            past = min(stood_on, missing) if before else 0.0
             found[text] = _quantiles(values, np.array(before), past)
             counted[text] = float(len(values) + past)
         return found, counted

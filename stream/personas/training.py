@@ -24,6 +24,7 @@ from stream.personas.quantiles import Distributions
 from stream.personas.scaling import Scaling
 from stream.personas.shift import ShiftWatch
 
+_DAY_MS = 86_400_000
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
 #: From so many of the most recent samples centres are looked for anew, and moves are made.
@@ -51,7 +52,7 @@ class Settings:
     """What personas are made of: features by name and by canonical text, and how many there may be (least, most).
 
     ``rate`` is the share of the way to a sample that its persona's centre goes. ``ranked`` are the canonical texts of
-    what customers are ranked by besides.
+    what customers are ranked by besides; those that are ``instants`` too are instants.
     """
 
     names: tuple[str, ...]
@@ -61,6 +62,7 @@ class Settings:
     rate: float = 0.002
     seed: int = 0
     ranked: tuple[str, ...] = ()
+    instants: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, plan: Plan, seed: int = 0) -> Settings:
@@ -70,7 +72,16 @@ class Settings:
         assert personas is not None, "so its plan has them too"
         names = tuple(name for name, _ in section.features)
         k = (section.k_min, section.k_max)
-        return cls(names, personas.features, k, section.min_share, seed=seed, ranked=personas.ranked)
+        kinds = zip(personas.ranked, personas.ranked_are_instants, strict=True)
+        return cls(
+            names,
+            personas.features,
+            k,
+            section.min_share,
+            seed=seed,
+            ranked=personas.ranked,
+            instants=frozenset(text for text, is_instant in kinds if is_instant),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,8 @@ class Trainer:
         self._held: deque[Floats] = deque(maxlen=int(_RECENT * _HELD_BACK))
         self._drawn = np.random.default_rng((self._settings.seed, version))
         self._online: OnlineKMeans | None = None
-        self._distributions = Distributions(self._settings.ranked, last)
+        self._distributions = Distributions(self._settings.ranked, self._settings.instants, last)
+        self._drawn_ms: int | None = None
         if self._known is None:
             self._scaling = Scaling.empty(len(self._settings.features))
             self._row = _Row()
@@ -140,10 +152,11 @@ class Trainer:
         self._scales = scales
         self._online = OnlineKMeans(centres, self._settings.rate)
 
-    def learn(self, raw: Floats) -> None:
+    def learn(self, raw: Floats, at_ms: int | None = None) -> None:
         """Takes samples (n, F + R), in the order of the features and of what is ranked.
 
-        What is ranked may be NaN, where a customer has nothing. Raises `SamplesError` for anything else.
+        What is ranked may be NaN, where a customer has nothing. Raises `SamplesError` for anything else. ``at_ms`` is
+        when they were drawn; without it that is when the next version holds from.
         """
         width, ranked = len(self._settings.features), len(self._settings.ranked)
         if raw.ndim != 2 or raw.shape[1] != width + ranked:
@@ -152,6 +165,8 @@ class Trainer:
         if not np.isfinite(raw[:, :width]).all() or np.isinf(raw[:, width:]).any():
             raise SamplesError("samples have to be finite numbers (a feature that is not there is 0)")
         self._distributions.learn(raw[:, width:])
+        if len(raw):
+            self._drawn_ms = at_ms
         places = transformed(raw[:, :width])
         self._look_for_drift(places)
         for place, draw in zip(places, self._drawn.random(len(places)).tolist(), strict=True):
@@ -309,6 +324,10 @@ class Trainer:
             for number, centre, share, text in zip(numbers, centres, draft.shares.tolist(), texts, strict=True)
         ]
         quantiles, counted = self._distributions.quantiles()
+        if self._drawn_ms is not None:
+            # What lay so many days before the samples lies a little longer before the version.
+            later = (at_ms - self._drawn_ms) / _DAY_MS
+            quantiles |= {text: tuple(age + later for age in quantiles[text]) for text in self._settings.instants}
         training = Training(
             means=tuple(self._scaling.means.tolist()),
             variances=tuple(self._scaling.variances.tolist()),

@@ -45,7 +45,7 @@ class Training:
             self._next_ms = now_ms + self._gathering_ms
             for vectors in self._walk.draw(partition, self._count, now_ms, self._count):
                 self._samples += len(vectors)
-                self._trainer.learn(vectors)
+                self._trainer.learn(vectors, now_ms)
             return
         self._next_ms = now_ms - self._gathering_ms + self._every_ms
         publication = self._trainer.publish(now_ms, self._samples)

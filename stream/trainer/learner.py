@@ -60,7 +60,7 @@ class Learner:
         self.offset = offset + 1
         if not self.knows(samples):
             return None
-        self._trainer.learn(samples.array())
+        self._trainer.learn(samples.array(), samples.at_ms)
         self.samples += len(samples.vectors)
         self._at_ms = samples.at_ms if self._at_ms is None else max(self._at_ms, samples.at_ms)
         if self._next_ms is None:

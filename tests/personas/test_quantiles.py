@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,32 @@ def test_what_is_ranked_anew_begins_anew_and_what_is_not_any_more_is_left_out() 
     model = trainer.publish(5 * DAY_MS, 0).model
     assert model is not None
     assert model.training.ranked == {AGE: 5_000, "count(click)": 1_000}
+
+
+def test_what_lies_before_the_samples_lies_longer_before_the_version() -> None:
+    shifted = Trainer(replace(SETTINGS, instants=frozenset({AGE})))
+    usual = Trainer(SETTINGS)
+    raw = np.column_stack([customers(2_000, 1)[0], population(0)[:2_000]])
+    models = []
+    for trainer in (shifted, usual):
+        trainer.learn(raw, DAY_MS)
+        trainer.learn(raw[:0], DAY_MS + 100)  # nobody: the time of the others holds
+        models.append(trainer.publish(DAY_MS + 3_600_000, 0).model)
+    later, same = models
+    assert later is not None
+    assert same is not None
+    assert later.quantiles[AGE] == tuple(age + 1 / 24 for age in same.quantiles[AGE])
+    assert later.quantiles[SPENT] == same.quantiles[SPENT]
+
+
+def test_instants_of_an_older_version_fill_up_only_what_was_not_sampled() -> None:
+    settings = Settings(NAMES, FEATURES, (4, 4), ranked=(BASKET, AGE), instants=frozenset({AGE}))
+    trainer = Trainer(settings)
+    for day in range(2):
+        half = np.where(np.arange(20_000) % 2 == 0, 1.0 + day, np.nan)
+        trainer.learn(np.column_stack([customers(20_000, 1 + day)[0], half, half]))
+        model = trainer.publish(day * DAY_MS, 0).model
+    assert model is not None
+    assert model.training.ranked == {BASKET: 20_000, AGE: 10_000}
+    assert set(model.quantiles[AGE]) == {2.0}
+    assert set(model.quantiles[BASKET]) == {1.0, 2.0}
