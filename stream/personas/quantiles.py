@@ -13,6 +13,7 @@ from stream.personas.model import QUANTILES, Floats, Model
 #: moves it by a percentage point at most, in all but few cases; of more the older ones would be of another time.
 _STANDS_ON = 20_000
 _STEPS = QUANTILES - 1
+_DAY_MS = 86_400_000
 
 
 class Distributions:
@@ -27,18 +28,22 @@ class Distributions:
         self._last = last
         self._recent: deque[Floats] = deque(maxlen=_STANDS_ON)
 
-    def learn(self, values: Floats) -> None:
-        """Takes what some customers (n, R) have; NaN is for nothing."""
+    def learn(self, values: Floats, at_ms: int | None) -> None:
+        """Takes what some customers (n, R) had at an instant, None: that of the version; NaN is for nothing."""
         if self._ranked:
-            self._recent.extend(values.copy())
+            instants = np.full((len(values), 1), np.nan if at_ms is None else at_ms)
+            self._recent.extend(np.hstack([values, instants]))
 
-    def quantiles(self) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
-        """The quantiles of each expression, by its text, and on how many values they stand."""
+    def quantiles(self, at_ms: int) -> tuple[dict[str, tuple[float, ...]], dict[str, float]]:
+        """The quantiles at an instant of each expression, by its text, and on how many values they stand."""
         found: dict[str, tuple[float, ...]] = {}
         counted: dict[str, float] = {}
-        recent = np.array(self._recent) if self._recent else np.empty((0, len(self._ranked)))
-        for text, column in zip(self._ranked, recent.T, strict=True):
-            values = column[~np.isnan(column)]
+        recent = np.array(self._recent) if self._recent else np.empty((0, len(self._ranked) + 1))
+        # What lay so many days before a sample lies a little longer before the version.
+        later = np.nan_to_num((at_ms - recent[:, -1]) / _DAY_MS)
+        for text, column in zip(self._ranked, recent[:, :-1].T, strict=True):
+            there = ~np.isnan(column)
+            values = column[there] + later[there] if text in self._instants else column[there]
             before = self._last.quantiles.get(text, ()) if self._last else ()
             stood_on = self._last.training.ranked.get(text, 0.0) if self._last else 0.0
             missing = _STANDS_ON - len(values)

@@ -24,7 +24,6 @@ from stream.personas.quantiles import Distributions
 from stream.personas.scaling import Scaling
 from stream.personas.shift import ShiftWatch
 
-_DAY_MS = 86_400_000
 #: So many samples are waited for before centres are looked for; fewer have to do if a version is asked for.
 _FIRST = 2_000
 #: From so many of the most recent samples centres are looked for anew, and moves are made.
@@ -138,7 +137,6 @@ class Trainer:
         self._drawn = np.random.default_rng((self._settings.seed, version))
         self._online: OnlineKMeans | None = None
         self._distributions = Distributions(self._settings.ranked, self._settings.instants, last)
-        self._drawn_ms: int | None = None
         if self._known is None:
             self._scaling = Scaling.empty(len(self._settings.features))
             self._row = _Row()
@@ -164,9 +162,7 @@ class Trainer:
             raise SamplesError(f"expected samples of {width} features{behind}, got an array of {raw.shape}")
         if not np.isfinite(raw[:, :width]).all() or np.isinf(raw[:, width:]).any():
             raise SamplesError("samples have to be finite numbers (a feature that is not there is 0)")
-        self._distributions.learn(raw[:, width:])
-        if len(raw):
-            self._drawn_ms = at_ms
+        self._distributions.learn(raw[:, width:], at_ms)
         places = transformed(raw[:, :width])
         self._look_for_drift(places)
         for place, draw in zip(places, self._drawn.random(len(places)).tolist(), strict=True):
@@ -323,11 +319,7 @@ class Trainer:
             Persona(number, tuple(centre), share, text)
             for number, centre, share, text in zip(numbers, centres, draft.shares.tolist(), texts, strict=True)
         ]
-        quantiles, counted = self._distributions.quantiles()
-        if self._drawn_ms is not None:
-            # What lay so many days before the samples lies a little longer before the version.
-            later = (at_ms - self._drawn_ms) / _DAY_MS
-            quantiles |= {text: tuple(age + later for age in quantiles[text]) for text in self._settings.instants}
+        quantiles, counted = self._distributions.quantiles(at_ms)
         training = Training(
             means=tuple(self._scaling.means.tolist()),
             variances=tuple(self._scaling.variances.tolist()),

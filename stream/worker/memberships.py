@@ -29,7 +29,6 @@ class Memberships:
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
         self._names = [segment.name for segment in partition.plan.definitions.segments]
-        self._keys = [_encode(name) for name in self._names]
         self._shares = [segment.holdout > 0.0 for segment in partition.plan.definitions.segments]
         self._words = partition.plan.segments[:, op.S_STATE]
         self._writer = ChangeWriter(partition.plan, partition.profiles)
@@ -72,15 +71,13 @@ class Memberships:
             return []
         sequences, places, segments, instants = self._found(rows)
         members: list[list[bytes]] = [[] for _ in customers]
-        last = len(self._names)
-        keys = {segment: _encode(self.name(segment)) for segment in set(segments) if segment >= last}
+        keys = {segment: _encode(self.name(segment)) for segment in set(segments)}
         # Put together from parts, since making objects for all of it takes most of the time.
         for i, segment, since in zip(places, segments, format_instants(instants), strict=True):
-            is_rule = segment < last
-            key = self._keys[segment] if is_rule else keys[segment]
+            is_rule = segment < len(self._names)
             held_out = is_rule and self._shares[segment] and self._writer.held_out(segment, customers[i])
             members[i].append(
-                b'%b:{"since":"%b","holdout":%b}' % (key, since.encode(), b"true" if held_out else b"false")
+                b'%b:{"since":"%b","holdout":%b}' % (keys[segment], since.encode(), b"true" if held_out else b"false")
             )
         return [
             b'{"customer_id":%b,"sequence":%d,"segments":{%b}}' % (_encode(customer), sequence, b",".join(parts))

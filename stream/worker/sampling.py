@@ -7,7 +7,7 @@ import numpy as np
 from stream.engine.partition import Partition
 from stream.engine.plan import Plan
 from stream.personas.messages import samples_value
-from stream.personas.walk import Floats, Walk, gathering_ms
+from stream.personas.walk import Walk, gathering_ms
 from stream.worker.interfaces import Record
 
 _DAY_MS = 86_400_000
@@ -54,24 +54,14 @@ class Sampler:
         self._at_ms = max(last, to_ms)
         drawn_ms = to_ms // self._every_ms * self._every_ms
         asked_ms = (to_ms - self._gathering_ms) // self._every_ms * self._every_ms + self._gathering_ms
-        if last < asked_ms < drawn_ms:
-            self._ask(asked_ms)
-        if last < drawn_ms:
-            for vectors in self._walk.draw(partition, self._count, drawn_ms, _AT_ONCE):
-                self._add(drawn_ms, vectors)
-        if last < asked_ms and drawn_ms < asked_ms:
-            self._ask(asked_ms)
+        nobody = np.empty((0, len(self._plan.features) + len(self._plan.ranked)))
+        for at_ms in sorted(at_ms for at_ms in (drawn_ms, asked_ms) if at_ms > last):
+            drawn = self._walk.draw(partition, self._count, at_ms, _AT_ONCE) if at_ms == drawn_ms else [nobody]
+            for vectors in drawn:
+                value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
+                self._drawn.append(Record(None, value))
 
     def take(self) -> list[Record]:
         """What has been drawn, for the topic of samples; forgets it."""
         drawn, self._drawn = self._drawn, []
         return drawn
-
-    def _ask(self, at_ms: int) -> None:
-        assert self._plan is not None, "there is something to draw"
-        self._add(at_ms, np.empty((0, len(self._plan.features) + len(self._plan.ranked))))
-
-    def _add(self, at_ms: int, vectors: Floats) -> None:
-        assert self._plan is not None, "there is something to draw"
-        value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
-        self._drawn.append(Record(None, value))

@@ -157,3 +157,13 @@ def test_instants_of_an_older_version_fill_up_only_what_was_not_sampled() -> Non
     assert model.training.ranked == {BASKET: 20_000, AGE: 10_000}
     assert set(model.quantiles[AGE]) == {2.0}
     assert set(model.quantiles[BASKET]) == {1.0, 2.0}
+
+
+def test_samples_of_another_partition_that_come_late_date_only_themselves() -> None:
+    settings = Settings(NAMES, FEATURES, (4, 4), ranked=(AGE,), instants=frozenset({AGE}))
+    trainer = Trainer(settings)
+    for seed, at_ms in ((1, 2 * DAY_MS), (2, DAY_MS)):
+        trainer.learn(np.column_stack([customers(1_000, seed)[0], np.full(1_000, 5.0)]), at_ms)
+    model = trainer.publish(2 * DAY_MS, 0).model
+    assert model is not None
+    assert set(model.quantiles[AGE]) == {5.0, 6.0}
