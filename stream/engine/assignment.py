@@ -2,8 +2,8 @@
 
 The model lies among the constants, at ``K_HEADER``. A vector has a value for each feature of the file: a number as it
 is, an instant as its age in days at the last border of a bucket; null is 0. Each is made a logarithm that keeps its
-sign, and divided by the model's scale, as its centres have been. The logarithms are kept in derived words of the row:
-most events touch one feature or none, and a new model none.
+sign, and divided by the model's scale, as its centres have been. Numbers and logarithms are kept in derived words of
+the row: most events touch one feature or none, a new model none, and a sample is read from one place.
 """
 
 from __future__ import annotations
@@ -50,20 +50,23 @@ def assign(
     if not is_forced and own > now_ms and not is_touched(work, plan[op.P_SEGMENT_COUNT]):
         return False, own
     present, since = row[place], row[place + 1]
-    over = active_until(plan, p, row)
-    is_active = now_ms < over
-    # Of somebody who was active until now, time has changed nothing before the instant that it was asked for.
-    is_known = is_active and own > now_ms and present != op.NONE
-    nearest, due, bound = op.NONE, op.FOREVER, own if is_known else op.FOREVER
-    while is_active or present != op.NONE:
-        looked = _look(plan, constants, pool, work, row, is_known, event != op.NONE, now_ms)
-        if is_active:
-            due = min(over, looked, bound)
+    known = is_known(plan, row, now_ms)
+    if known and not is_forced and not _is_feature_touched(plan, work):
+        return False, own
+    nearest, due, over = op.NONE, op.FOREVER, own
+    while True:
+        if not known:
+            over = active_until(plan, p, row)
+        if now_ms >= over and present == op.NONE:
+            break
+        looked = _look(plan, constants, pool, work, row, known, now_ms)
+        if now_ms < over:
+            due = min(over, looked)
             # Restored rows may be in personas of a model that is to be applied yet.
             nearest = _decided(plan, constants, work, row, present) if is_model else present
-        if nearest == present or not is_known:
+        if nearest == present or not known:
             break
-        is_known = False  # of a change all values are told
+        known = False  # of a change all values are told
     row[plan[p + op.PE_DUE]] = due
     if nearest == present:
         return False, due
@@ -83,28 +86,27 @@ def active_until(plan: Ints, p: int, row: Ints) -> int:
     return op.NONE if seen == op.NONE else seen + plan[p + op.PE_WITHIN]
 
 
+@pasted
+def _is_feature_touched(plan: Ints, work: Ints) -> bool:
+    for f in range(plan[plan[op.P_PERSONA] + op.PE_FEATURES]):
+        if is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
+            return True
+    return False
+
+
 @inner
-def _look(
-    plan: Ints,
-    constants: Floats,
-    pool: Words,
-    work: Ints,
-    row: Ints,
-    is_known: bool,
-    is_event: bool,
-    now_ms: int,
-) -> int:
-    """Works out the logarithms of the features; the next instant at which time may change one of these.
+def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_known: bool, now_ms: int) -> int:
+    """Works out the features' numbers and logarithms; the next instant at which time may change one of these.
 
     Types and values as conditions have them (but what is beyond doubles or instants is null) go into the working
-    memory. Where ``is_known``, only of those that the event has touched.
-    After an event the next border of a bucket will do for that instant; else it is the one at which something leaves.
+    memory. Where ``is_known``, only of those that an event of this very instant has touched: of windows its bucket is
+    the last one to leave, and when the others do has been asked for before.
     """
     p = plan[op.P_PERSONA]
     border, width = border_before(plan, now_ms), plan[p + op.PE_WIDTH]
-    vector = plan[p + op.PE_DUE] + 1
+    vector, features = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES]
     due = op.FOREVER
-    for f in range(plan[p + op.PE_FEATURES]):
+    for f in range(features):
         if is_known and not is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
             continue
         at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
@@ -117,11 +119,13 @@ def _look(
         work[to] = type_ if is_there else op.T_NULL
         work[to + 1] = as_word(value)
         row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
+        row[vector + features + f] = as_word(x)
         steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
         for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
-            if is_event:
-                bucket = plan[plan[op.P_VALUES] + plan[k] * op.V_COLUMNS + op.V_WIDTH]
-                due = min(due, (now_ms // bucket + 1) * bucket)
+            if is_known:
+                v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
+                bucket = plan[v + op.V_WIDTH]
+                due = min(due, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
             else:
                 due = min(due, value_step(plan, plan[k], row, now_ms))
     return due
@@ -143,10 +147,22 @@ def _measured(
 def clustered(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, f: int, now_ms: int) -> float:
     """The number of feature ``f`` in the vector at ``now_ms``."""
     p = plan[op.P_PERSONA]
+    if is_known(plan, row, now_ms):
+        return as_float(row[plan[p + op.PE_DUE] + 1 + plan[p + op.PE_FEATURES] + f])
     at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
     type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
     _, x = measure(type_, value, plan[at + op.FEATURE_INSTANT] != 0, border_before(plan, now_ms))
     return x
+
+
+@inner
+def is_known(plan: Ints, row: Ints, now_ms: int) -> bool:
+    """Whether somebody is in a persona, and nothing but events can have changed that until ``now_ms``.
+
+    Then they are active, and the numbers in the row are those of that instant, but for what an event of it changes.
+    """
+    p = plan[op.P_PERSONA]
+    return bool(row[plan[p + op.PE_STATE]] != op.NONE and row[plan[p + op.PE_DUE]] > now_ms)
 
 
 @inner

@@ -93,25 +93,23 @@ def name_others(numbers: Iterable[int], plan: PersonaPlan, pool: TextPool, const
         constants[at : at + op.M_NAMING] = number, known[number]
         count += 1
     constants[op.K_HEADER + op.M_OTHERS] = count
-    pool.hold(known.values())
+    pool.hold(np.array(list(known.values()), dtype=np.int64))
 
 
 def write_model(centres: Centres, plan: PersonaPlan, pool: TextPool, constants: Floats) -> None:
     """Writes a model that fits into a partition's ``constants``; the names of its personas become texts of the pool."""
-    features = len(centres.features)
-    at = op.K_HEADER + op.M_SCALES
-    constants[op.K_HEADER + op.M_VERSION] = centres.version
-    constants[at : at + features] = centres.scales
-    at += features
-    codes = []
-    for number, point in zip(centres.numbers, centres.points, strict=True):
-        codes.append(pool.code(plan.name(number)))
-        constants[at : at + op.M_NAMING] = number, codes[-1]
-        constants[at + op.M_NAMING : at + op.M_NAMING + features] = np.array(point) / centres.scales
-        at += op.M_NAMING + features
-    constants[op.K_HEADER + op.M_COUNT] = len(codes)
-    constants[op.K_HEADER + op.M_OTHERS] = 0
+    features, count = len(centres.features), len(centres.numbers)
+    codes = pool.codes_of([plan.name(number) for number in centres.numbers])
     pool.hold(codes)
+    constants[op.K_HEADER + op.M_VERSION] = centres.version
+    constants[op.K_HEADER + op.M_COUNT] = count
+    constants[op.K_HEADER + op.M_OTHERS] = 0
+    scales = op.K_HEADER + op.M_SCALES
+    constants[scales : scales + features] = centres.scales
+    size = op.M_NAMING + features
+    table = constants[scales + features : scales + features + count * size].reshape(count, size)
+    table[:, 0], table[:, 1] = centres.numbers, codes
+    table[:, op.M_NAMING :] = np.array(centres.points) / constants[scales : scales + features]
     for number, (ranked, is_instant) in enumerate(zip(plan.ranked, plan.ranked_are_instants, strict=True)):
         at = rank_table(features, number)
         quantiles = np.array(centres.quantiles.get(ranked, ()) or np.nan)

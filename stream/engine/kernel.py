@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled, inner, pasted
 from stream.engine import opcodes as op
+from stream.engine.assignment import assign
 from stream.engine.evaluation import holds
 from stream.engine.membership import evaluate
 from stream.engine.touched import nothing_touched, touch
@@ -197,7 +198,11 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
     _remember_id(row, plan[op.P_ORDER_RING], plan[op.P_ORDER_RING_SIZE], events.order_hash[i], 8)
     if events.offset[i] != op.NONE:
         row[op.R_SEEN + events.kind[i]] = events.offset[i]
-    return op.LATE if t < clock else op.APPLIED
+    if t >= clock:
+        return op.APPLIED
+    if plan[op.P_PERSONA] != 0:
+        row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0  # its bucket leaves before the latest one
+    return op.LATE
 
 
 @inner
@@ -271,22 +276,27 @@ def step(
                     now_ms = row[op.R_CLOCK]
                 else:
                     now_ms = max(to_ms, row[op.R_CLOCK])
-            timer = op.NONE
-            if mode >= REDEFINE and plan[op.P_PERSONA] != 0:
+            changed, own, timer, ranks = False, op.FOREVER, op.NONE, 0
+            if event == op.NONE:
+                nothing_touched(plan, work)
+            if plan[op.P_PERSONA] != 0:
                 timer = row[plan[plan[op.P_PERSONA] + op.PE_DUE]]
+                if mode >= REDEFINE:
+                    touch(plan, work, plan[plan[op.P_PERSONA] + op.PE_RANKS_TOUCH])
+                changed, own = assign(plan, constants, pool, work, row, index, event, mode >= REDEFINE, now_ms)
+                ranks = plan[plan[op.P_PERSONA] + op.PE_RANKS]
+                if done and mode == MODEL and not changed and own == timer and ranks == 0:
+                    break  # nothing else can have changed
             changed, due[index] = evaluate(
-                plan, constants, pool, work, row, index, event, withheld, mode >= REDEFINE, now_ms
+                plan, constants, pool, work, row, index, event, withheld, changed, own, now_ms
             )
             if changed and now_ms > row[op.R_CLOCK]:
                 move_clock(plan, row, now_ms)
             elif mode >= REDEFINE and now_ms > row[op.R_CLOCK]:
                 # The clock stays behind, and what would be said at instants before this one is not known yet: where it
                 # was asked for anew.
-                ranks = 0
-                if plan[op.P_PERSONA] != 0:
-                    ranks = plan[plan[op.P_PERSONA] + op.PE_RANKS]
-                    if row[plan[plan[op.P_PERSONA] + op.PE_DUE]] != timer:
-                        row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
+                if plan[op.P_PERSONA] != 0 and row[plan[plan[op.P_PERSONA] + op.PE_DUE]] != timer:
+                    row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
                 if mode == REDEFINE or ranks > 0:
                     for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
                         row[k] = 0

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from stream.compiled import as_word, inner, pasted
 from stream.engine import opcodes as op
-from stream.engine.assignment import assign, write_change
+from stream.engine.assignment import write_change
 from stream.engine.evaluation import run, value_of
-from stream.engine.touched import is_touched, nothing_touched, touch
+from stream.engine.touched import is_touched
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -50,26 +50,19 @@ def evaluate(
     index: int,
     event: int,
     withheld: npt.NDArray[np.bool_],
-    is_forced: bool,
+    changed: bool,
+    due: int,
     now_ms: int,
 ) -> tuple[bool, int]:
-    """Evaluates a row at ``now_ms``: its persona, then its segments in file order.
+    """Evaluates a row's segments at ``now_ms``, in file order, after its persona.
 
     Only those are looked at that read something which the event changed, whose own timer is due, or which ask for
     membership of another segment when something has changed: for all others the last bound still holds.
 
-    ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. ``is_forced``:
-    the persona is decided on whatever has changed. Returns whether a membership or an eligibility changed, and the next
-    instant at which one may if no event comes.
+    ``withheld`` is empty, or names the segments that let nobody in before the customer's next event. ``changed`` and
+    ``due``: whether the persona is another one, and when it may be. Returns whether that, a membership or an
+    eligibility changed, and the next instant at which one may if no event comes.
     """
-    changed = False
-    due = op.FOREVER
-    if event == op.NONE:
-        nothing_touched(plan, work)
-    if plan[op.P_PERSONA] != 0:
-        if is_forced:
-            touch(plan, work, plan[plan[op.P_PERSONA] + op.PE_RANKS_TOUCH])
-        changed, due = assign(plan, constants, pool, work, row, index, event, is_forced, now_ms)
     now_s = now_ms // 1_000
     for s in range(plan[op.P_SEGMENT_COUNT]):
         g = plan[op.P_SEGMENTS] + s * op.S_COLUMNS

@@ -179,7 +179,7 @@ class Partition:
 
         What is due by then fires: each group of changes is made when asked for, and nothing else may be done until all
         are. Then everybody is to be assigned anew at that instant, or at their own clock if it is later: by
-        `go_on_assigning`, and before anything else happens to them. Raises ``ModelError``.
+        `go_on_assigning`, and before anything else happens to them; where they are few, at once. Raises ``ModelError``.
         """
         check_fits(model, self.plan.personas)
         at_ms = max(model.effective_ms, self.stream_ms)
@@ -190,6 +190,8 @@ class Partition:
         if not known.keys() <= set(model.numbers):
             self._name_personas(rows)  # of those that are gone, some may have members until these are assigned anew
         self._unassigned.begin(rows, at_ms)
+        if len(rows) <= _ASSIGNED_AT_ONCE:
+            yield self.go_on_assigning()
 
     @property
     def is_assigning(self) -> bool:

@@ -97,6 +97,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     )
 
     row = RowBuilder.start()
+    persona_word = row.add(PART, [op.NONE, op.NONE, 0], meaning=features_hash(definitions)) if personas else None
     segment_words = [
         row.add(
             f"segment {s.name}",
@@ -109,7 +110,6 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     event_ring = row.add("event ids", [0] * definitions.dedupe_events)
     order_ring = row.add("order ids", [0] * definitions.dedupe_orders)
     trait_words = {name: row.add(f"trait {name}", [op.NONE, op.T_NULL, op.NONE], text_at=2) for name in traits}
-    persona_word = row.add(PART, [op.NONE, op.NONE, 0], meaning=features_hash(definitions)) if personas else None
     offsets: dict[Accumulator, int] = {}
     for accumulator in ordered:
         holds_text = (
@@ -130,7 +130,7 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     mask_words = -(-(len(segments) + 1 + (len(personas.features) if personas else 0)) // op.MASK_BITS)
     table = []
     if persona_word is not None:
-        words = (persona_word, row.derived([0] * (1 + len(personas.features) if personas else 0)))
+        words = (persona_word, row.derived([0] * (1 + 2 * len(personas.features) if personas else 0)))
         table = persona_table(definitions, conditions, offsets, words, (touch[PART], touch[RANKS]))
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters

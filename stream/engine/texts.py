@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,11 +42,13 @@ class TextPool:
 
     def code(self, text: str | None) -> int:
         """The text's code, given now if it is new; NONE for None."""
-        if text is None:
-            return op.NONE
-        codes, new = self._texts.take_texts([text])
+        return op.NONE if text is None else int(self.codes_of([text])[0])
+
+    def codes_of(self, texts: Sequence[str]) -> Ints:
+        """The codes of ``n`` texts, (n,), given now to those that are new."""
+        codes, new = self._texts.take_texts(texts)
         self._answer(new)
-        return int(codes[0])
+        return codes
 
     def codes(self, data: Bytes, spans: Ints, hashes: Hashes) -> Ints:
         """The codes of texts given by their spans and hashes, in the same shape; NONE where one is missing."""
@@ -67,9 +69,9 @@ class TextPool:
                     if test.passes(text):
                         self.bits[code, number >> 6] |= np.uint64(1 << (number & 63))
 
-    def hold(self, codes: Iterable[int]) -> None:
-        """Keeps these texts too, until others are to be held, although no row may hold them."""
-        self._held = np.array(list(codes), dtype=np.int64)
+    def hold(self, codes: Ints) -> None:
+        """Keeps these texts (n,) too, until others are to be held, although no row may hold them."""
+        self._held = codes
 
     def image(self) -> TextImage:
         """All of it, copied."""

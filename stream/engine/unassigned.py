@@ -39,8 +39,8 @@ class Unassigned:
         """Those of ``rows`` that have waited until now, each once, in order."""
         if not self._left:
             return rows[:0]
-        there = np.unique(rows[rows < len(self._waits)])
-        return self._taken(there[self._waits[there]])
+        there = rows[rows < len(self._waits)]
+        return self._taken(np.unique(there[self._waits[there]]))
 
     def take_next(self, most: int) -> Ints:
         """The next ``most`` of all, or the last ones."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled
 from stream.engine import opcodes as op
-from stream.engine.assignment import active_until, clustered, ranked
+from stream.engine.assignment import active_until, clustered, is_known, ranked
 from stream.engine.kernel import place_of
 
 Ints = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def read_vectors(
         block, place = place_of(rows[i])
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
-        if at_ms < active_until(plan, p, row):
+        if is_known(plan, row, at_ms) or at_ms < active_until(plan, p, row):
             for f in range(features):
                 out[i, f] = clustered(plan, constants, pool, work, row, f, at_ms)
             for number in range(plan[p + op.PE_RANKS]):

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
+import orjson
 
 from stream.errors import ModelError, SamplesError
 from stream.instants import format_instant, parse_instant
@@ -55,8 +56,8 @@ _encode = msgspec.json.Encoder().encode
 
 def samples_value(at_ms: int, partition: int, features: tuple[str, ...], ranked: tuple[str, ...], raw: Floats) -> bytes:
     """A record of the topic ``profile-samples``; it has no key."""
-    vectors = cast("list[tuple[float | None, ...]]", raw.tolist())  # NaN is written as null
-    return _encode(Samples(format_instant(at_ms), partition, features, ranked, vectors))
+    head = {"at": format_instant(at_ms), "partition": partition, "features": features, "ranked": ranked}
+    return orjson.dumps({**head, "vectors": raw}, option=orjson.OPT_SERIALIZE_NUMPY)  # NaN is written as null
 
 
 def parse_samples(value: bytes | None) -> Samples:

@@ -56,6 +56,7 @@ class Walk:
             rows = self._round[self._place : self._place + missing]
             self._place += len(rows)
             vectors = partition.vectors(rows, now_ms)
-            found.append(vectors[~np.isnan(vectors[:, 0])])  # what is ranked may be NaN for who is active
+            are_active = ~np.isnan(vectors[:, 0])  # what is ranked may be NaN for who is active
+            found.append(vectors if are_active.all() else vectors[are_active])
             missing -= len(found[-1])
         return np.concatenate(found) if found else partition.vectors(self._round[:0], now_ms)

@@ -24,7 +24,7 @@ KNOWS: dict[str, set[str]] = {
 GROUND = {"stream.compiled", "stream.contract", "stream.errors", "stream.instants"}
 
 #: What a module of the core may import of others' work.
-ALLOWED = {"lark", "llvmlite", "msgspec", "numba", "numpy", "xxhash", "yaml", "river", "scipy"}
+ALLOWED = {"lark", "llvmlite", "msgspec", "numba", "numpy", "orjson", "xxhash", "yaml", "river", "scipy"}
 #: What of the standard library has to do with the world outside.
 OUTSIDE = {
     "aiohttp", "asyncio", "click", "faust", "fileinput", "glob", "http", "io", "logging", "multiprocessing", "os",

@@ -305,6 +305,39 @@ def test_why_shows_a_rank_and_what_it_is_made_of() -> None:
     assert condition.values == {"rank(sum(purchase.total))": 0.495, "sum(purchase.total)": 12.5}
 
 
+def test_what_comes_late_leaves_its_window_before_what_came_in_time() -> None:
+    definitions = {
+        "version": 1,
+        "buckets": 24,
+        "segments": {"any": {"enter": "count(purchase) >= 1"}},
+        "personas": {
+            "features": {"orders": "count(purchase, 24d)", "clicks": "count(click)"},
+            "k": 2,
+            "active_within": "60d",
+        },
+    }
+    partition = Partition(plan_of(definitions))
+    decoder, personas = Decoder(partition.plan.wanted), partition.plan.personas
+    assert personas is not None
+    # Two orders without or with a click are the first persona's, one with a click is the other's.
+    points = ((1.1, 0.35), (0.7, 0.7))
+    list(partition.apply_model(Centres(1, personas.features, (1, 2), (1.0, 1.0), points)))
+    told = []
+    for event in (
+        purchase(1, "a", 100 * DAY_MS, 5.0),
+        purchase(2, "a", 95 * DAY_MS, 5.0),
+        click(3, "a", 101 * DAY_MS),
+    ):
+        told += partition.apply(decoder.decode_mixed([json.dumps(event).encode()])[0]).changes.records
+    told += partition.advance(123 * DAY_MS).records
+    assert [(one["segment"], one["change"], parse_instant(one["at"]) / DAY_MS, one["cause"]) for one in told] == [
+        ("persona_p1", "entered", 100, "event"),
+        ("any", "entered", 100, "event"),
+        ("persona_p1", "exited", 119, "timer"),
+        ("persona_p2", "entered", 119, "timer"),
+    ]
+
+
 def test_vectors_are_what_the_model_is_of() -> None:
     plan = plan_of(
         {
