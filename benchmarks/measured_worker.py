@@ -1,7 +1,8 @@
 """``segstream worker`` with a stopwatch: takes its options, and prints one JSON line when it has ended.
 
 It runs the very command in this process, and notes when a few of its methods are called. With ``--stop-when-running``
-it asks itself to stop, as SIGTERM does, once all its partitions have been restored.
+it asks itself to stop, as SIGTERM does, once all its partitions have been restored. ``--warm-after N`` notes when so
+many events had been applied.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from stream.live.fleet import Fleet
 from stream.worker.owner import Owner
 
 _STOP = "--stop-when-running"
+_WARM = "--warm-after"
 
 
 class Moment(NamedTuple):
@@ -42,8 +44,10 @@ def now() -> Moment:
 class Stopwatch:
     """What happened when. The first event is read, and the last partition done: those are the two ends of the work."""
 
-    def __init__(self, *, stops_when_running: bool) -> None:
+    def __init__(self, *, stops_when_running: bool, warm_after: int | None) -> None:
         self._stops_when_running = stops_when_running
+        self._warm_after = warm_after
+        self._events_when_warm = 0
         self._moments: dict[str, Moment] = {}
         self._base_bytes = 0
         self._fleet: Fleet | None = None
@@ -78,6 +82,7 @@ class Stopwatch:
             worked = await step(owner)
             number = owner.settings.partition
             self._owners[number] = owner
+            self._is_perhaps_warm()
             if owner.is_done and number not in self._done:
                 self._done.add(number)
                 self._moments["done"] = now()
@@ -100,6 +105,14 @@ class Stopwatch:
             if self._stops_when_running:
                 os.kill(os.getpid(), signal.SIGTERM)
 
+    def _is_perhaps_warm(self) -> None:
+        if self._warm_after is None or self._fleet is None or "warm" in self._moments:
+            return
+        events = self._fleet.status.counters.events.total()
+        if events >= self._warm_after:
+            self._moments["warm"] = now()
+            self._events_when_warm = events
+
     def result(self, exit_code: object) -> dict[str, Any]:
         """All of it, as `benchmarks.workers.Measured` takes it."""
         resident = resident_bytes()  # first of all: looking takes memory too
@@ -107,6 +120,7 @@ class Stopwatch:
         return {
             "exit_code": exit_code,
             "events": counters.events.total() if counters else 0,
+            "events_when_warm": self._events_when_warm,
             "changes": counters.changes.total() if counters else 0,
             "profiles": sum(len(owner.partition.profiles) for owner in self._owners.values()),
             "assignments": counters.rebalances if counters else 0,
@@ -119,7 +133,12 @@ class Stopwatch:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    stopwatch = Stopwatch(stops_when_running=_STOP in arguments)
+    warm_after = None
+    if _WARM in arguments:
+        place = arguments.index(_WARM)
+        warm_after = int(arguments[place + 1])
+        del arguments[place : place + 2]
+    stopwatch = Stopwatch(stops_when_running=_STOP in arguments, warm_after=warm_after)
     stopwatch.watch()
     exit_code: object = None
     try:

@@ -38,6 +38,7 @@ class Measured:
 
     started_at: float
     events: int
+    events_when_warm: int
     changes: int
     profiles: int
     base_bytes: int
@@ -54,6 +55,11 @@ class Measured:
         """From the first event read until all was acknowledged and committed."""
         wall, cpu = self.span("wall", "first", "done"), self.span("cpu", "first", "done")
         return Rate(self.events, self.changes, self.events / wall, self.events / cpu)
+
+    @property
+    def warm_cpu_of_an_event(self) -> float:
+        """CPU seconds for an event, of those after the worker was asked to note that it was warm."""
+        return self.span("cpu", "warm", "done") / (self.events - self.events_when_warm)
 
     @property
     def bytes_a_profile(self) -> float:
