@@ -338,6 +338,25 @@ def test_what_comes_late_leaves_its_window_before_what_came_in_time() -> None:
     ]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_that_are_kept_in_a_row_are_those_that_are_worked_out(seed: int) -> None:
+    random, kept = Random(f"vectors, {seed}"), 0
+    for _ in range(100):
+        definitions, events, until, models = random_case_with_personas(random)
+        with about(definitions=definitions, events=events, until=until, models=models):
+            partition = replayed(definitions, events, until, models, 3, 0)[1]
+            anew = Partition(partition.plan)
+            anew.restore(through_bytes(partition.snapshot()))  # of a row that was restored nothing is known
+            customers = list(partition.profiles)
+            for later_ms in (0, 3_600_000, DAY_MS, 20 * DAY_MS):
+                now_ms = partition.stream_ms + later_ms
+                got = partition.vectors(partition.profiles.find_all(customers), now_ms)
+                expected = anew.vectors(anew.profiles.find_all(customers), now_ms)
+                np.testing.assert_array_equal(got, expected)
+            kept += sum(partition.personas().values())
+    assert kept > 20
+
+
 def test_vectors_are_what_the_model_is_of() -> None:
     plan = plan_of(
         {
