@@ -82,7 +82,7 @@ class Stopwatch:
             worked = await step(owner)
             number = owner.settings.partition
             self._owners[number] = owner
-            self._is_perhaps_warm()
+            self._look_whether_warm()
             if owner.is_done and number not in self._done:
                 self._done.add(number)
                 self._moments["done"] = now()
@@ -105,7 +105,7 @@ class Stopwatch:
             if self._stops_when_running:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    def _is_perhaps_warm(self) -> None:
+    def _look_whether_warm(self) -> None:
         if self._warm_after is None or self._fleet is None or "warm" in self._moments:
             return
         events = self._fleet.status.counters.events.total()

@@ -65,6 +65,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--broker", help="one that is empty; without it an Apache Kafka is started")
     options = parser.parse_args()
+    if not 0 <= options.warm_days < options.days:
+        parser.error(f"--warm-days {options.warm_days}: it has to be less than --days, which is {options.days}")
     brokers.refuse_topics(options.broker)
     print(f"{describe()}\ncommit {commit()}")
     of = f"--customers {options.customers} --days {options.days} --rounds {options.rounds}"

@@ -95,11 +95,11 @@ def _is_feature_touched(plan: Ints, work: Ints) -> bool:
 
 
 @inner
-def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_known: bool, now_ms: int) -> int:
+def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, known: bool, now_ms: int) -> int:
     """Works out the features' numbers and logarithms; the next instant at which time may change one of these.
 
     Types and values as conditions have them (but what is beyond doubles or instants is null) go into the working
-    memory. Where ``is_known``, only of those that an event of this very instant has touched: of windows its bucket is
+    memory. Where ``known``, only of those that an event of this very instant has touched: of windows its bucket is
     the last one to leave, and when the others do has been asked for before.
     """
     p = plan[op.P_PERSONA]
@@ -107,7 +107,7 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
     vector, features = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES]
     due = op.FOREVER
     for f in range(features):
-        if is_known and not is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
+        if known and not is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
             continue
         at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
         type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
@@ -122,7 +122,7 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
         row[vector + features + f] = as_word(x)
         steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
         for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
-            if is_known:
+            if known:
                 v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
                 bucket = plan[v + op.V_WIDTH]
                 due = min(due, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
@@ -147,8 +147,6 @@ def _measured(
 def clustered(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, f: int, now_ms: int) -> float:
     """The number of feature ``f`` in the vector at ``now_ms``."""
     p = plan[op.P_PERSONA]
-    if is_known(plan, row, now_ms):
-        return as_float(row[plan[p + op.PE_DUE] + 1 + plan[p + op.PE_FEATURES] + f])
     at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
     type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
     _, x = measure(type_, value, plan[at + op.FEATURE_INSTANT] != 0, border_before(plan, now_ms))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from stream.compiled import compiled
+from stream.compiled import as_float, compiled
 from stream.engine import opcodes as op
 from stream.engine.assignment import active_until, clustered, is_known, ranked
 from stream.engine.kernel import place_of
@@ -37,9 +37,13 @@ def read_vectors(
         block, place = place_of(rows[i])
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
-        if is_known(plan, row, at_ms) or at_ms < active_until(plan, p, row):
+        known = is_known(plan, row, at_ms)
+        if known or at_ms < active_until(plan, p, row):
             for f in range(features):
-                out[i, f] = clustered(plan, constants, pool, work, row, f, at_ms)
+                if known:
+                    out[i, f] = as_float(row[plan[p + op.PE_DUE] + 1 + features + f])
+                else:
+                    out[i, f] = clustered(plan, constants, pool, work, row, f, at_ms)
             for number in range(plan[p + op.PE_RANKS]):
                 out[i, features + number] = ranked(plan, constants, pool, work, row, number, at_ms)
         else:

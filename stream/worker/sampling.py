@@ -54,8 +54,8 @@ class Sampler:
         self._at_ms = max(last, to_ms)
         drawn_ms = to_ms // self._every_ms * self._every_ms
         asked_ms = (to_ms - self._gathering_ms) // self._every_ms * self._every_ms + self._gathering_ms
-        nobody = np.empty((0, len(self._plan.features) + len(self._plan.ranked)))
         for at_ms in sorted(at_ms for at_ms in (drawn_ms, asked_ms) if at_ms > last):
+            nobody = np.empty((0, len(self._plan.features) + len(self._plan.ranked)))
             drawn = self._walk.draw(partition, self._count, at_ms, _AT_ONCE) if at_ms == drawn_ms else [nobody]
             for vectors in drawn:
                 value = samples_value(at_ms, self._number, self._plan.features, self._plan.ranked, vectors)
