@@ -19,9 +19,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import config as numba_config
-from numba import float64, int64, njit
+from numba import float64, int64, njit, void
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 config: Any = numba_config
@@ -118,6 +121,9 @@ if config.DISABLE_JIT:
         except OverflowError:
             return math.inf
 
+    def prefetch(words: npt.NDArray[np.int64], at: int) -> None:
+        """Begins to fetch the line of memory with ``words[at]``, which is going to be read or written."""
+
 else:
     as_intrinsic: Any = intrinsic
 
@@ -134,6 +140,24 @@ else:
             return builder.bitcast(arguments[0], ir.IntType(64))
 
         return int64(float64), generate
+
+    @as_intrinsic
+    def prefetch(context: Any, words: Any, at: Any) -> Any:
+        """Begins to fetch the line of memory with ``words[at]``, which is going to be read or written."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+            type_ = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+            function: Any = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                builder.module, type_, "llvm.prefetch.p0"
+            )
+            place = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
+            # To be written, to stay in all caches, data.
+            builder.call(function, [place, number(1), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return void(words, int64), generate
 
     @inner
     def as_float(word: int) -> float:

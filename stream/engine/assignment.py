@@ -118,8 +118,9 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, kno
         to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
         work[to] = type_ if is_there else op.T_NULL
         work[to + 1] = as_word(value)
-        row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
-        row[vector + features + f] = as_word(x)
+        if x != as_float(row[vector + features + f]):  # both begin as 0, and the logarithm takes time
+            row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
+            row[vector + features + f] = as_word(x)
         steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
         for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
             if known:

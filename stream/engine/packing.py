@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stream.compiled import compiled, pasted
 from stream.engine import opcodes as op
 from stream.events.bytestrings import Bytestrings
-from stream.events.bytewise import Bytes, byte_at, copy_bytes, frozen, word_at
+from stream.events.bytewise import Bytes, byte_at, copy_bytes, frozen, put_word, word_at
 
 Ints = npt.NDArray[np.int64]
 
@@ -72,8 +72,7 @@ def _pack(words: Ints, begin: Bytes, ends: Bytes, ends_at: Ints, ends_size: Ints
             tag = _SHORT if -_HALF <= word < _HALF else _LONG
             tag = _NONE if word == op.NONE else tag
             tag = _ZERO if word == 0 else tag
-            for byte in range(_LONGEST):
-                out[at + byte] = word >> 8 * byte & 0xFF
+            put_word(word, out, at)
             at += _size(tag)
             tags |= tag << 2 * (k & 3)
             if k & 3 == 3 or k == width - 1:

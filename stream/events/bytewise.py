@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from llvmlite import ir
-from numba import float64, int64, uint64
+from numba import float64, int64, uint64, void
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from stream.compiled import config, inner, pasted
+from stream.compiled import config, inner
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -30,13 +30,6 @@ BACKSLASH: Final = 0x5C
 SHORT: Final = 128
 
 
-@pasted
-def copy_bytes(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
-    """Copies so many bytes from ``start`` to ``at``."""
-    for i in range(size):
-        target[at + i] = source[start + i]
-
-
 def frozen(data: Bytes) -> Bytes:
     """The array, which nobody writes to any more: compiled code is made for such arrays, or once more for both."""
     data.flags.writeable = False
@@ -44,6 +37,14 @@ def frozen(data: Bytes) -> Bytes:
 
 
 if config.DISABLE_JIT:
+
+    def copy_bytes(source: Bytes, start: int, size: int, target: Bytes, at: int) -> None:
+        """Copies so many bytes from ``start`` to ``at`` of another array."""
+        target[at : at + size] = source[start : start + size]
+
+    def put_word(word: int, target: Bytes, at: int) -> None:
+        """Writes the eight bytes of a signed integer, the lowest one first."""
+        target[at : at + 8] = np.frombuffer(int(word).to_bytes(8, "little", signed=True), np.uint8)
 
     def byte_at(data: Bytes, at: int) -> int:
         """The byte at ``at``."""
@@ -73,13 +74,37 @@ if config.DISABLE_JIT:
 else:
     as_intrinsic: Any = intrinsic
 
-    def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    def _pointer(context: Any, builder: Any, type_: Any, arguments: Any) -> Any:
+        """The place in an array of bytes of this type that two arguments say: the array and the index."""
+        array = context.make_array(type_)(context, builder, arguments[0])
         return builder.gep(array.data, [arguments[1]])
 
     def _unaligned(context: Any, builder: Any, signature: Any, arguments: Any, bits: int) -> Any:
-        pointer = builder.bitcast(_pointer(context, builder, signature, arguments), ir.IntType(bits).as_pointer())
-        return builder.load(pointer, align=1)
+        pointer = _pointer(context, builder, signature.args[0], arguments)
+        return builder.load(builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
+
+    @as_intrinsic
+    def copy_bytes(context: Any, source: Any, start: Any, size: Any, target: Any, at: Any) -> Any:
+        """Copies so many bytes from ``start`` to ``at`` of another array."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source = _pointer(context, builder, signature.args[0], arguments[:2])
+            target = _pointer(context, builder, signature.args[3], arguments[3:])
+            cgutils.raw_memcpy(builder, target, source, arguments[2], 1)  # type: ignore[no-untyped-call]
+            return context.get_dummy_value()
+
+        return void(source, int64, int64, target, int64), generate
+
+    @as_intrinsic
+    def put_word(context: Any, word: Any, target: Any, at: Any) -> Any:
+        """Writes the eight bytes of a signed integer, the lowest one first."""
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            pointer = _pointer(context, builder, signature.args[1], arguments[1:])
+            builder.store(arguments[0], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return void(int64, target, int64), generate
 
     @as_intrinsic
     def _load64(context: Any, data: Any, at: Any) -> Any:
@@ -139,7 +164,8 @@ else:
             function: Any = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                 builder.module, ir.FunctionType(ir.DoubleType(), [byte, byte.as_pointer()]), "strtod"
             )
-            return builder.call(function, [_pointer(context, builder, signature, arguments), byte.as_pointer()(None)])
+            text = _pointer(context, builder, signature.args[0], arguments)
+            return builder.call(function, [text, byte.as_pointer()(None)])
 
         return float64(data, int64), generate
 

@@ -43,3 +43,28 @@ def test_the_next_mark_is_the_first_one() -> None:
         )
         start = draw.randrange(41)
         assert _mark(padded(text), start) == next(i for i in range(start, 41) if text[i] in marks)
+
+
+@compiled
+def _copy(source: bytewise.Bytes, start: int, size: int, target: bytewise.Bytes, at: int) -> None:
+    bytewise.copy_bytes(source, start, size, target, at)
+
+
+@compiled
+def _put(word: int, target: bytewise.Bytes, at: int) -> None:
+    bytewise.put_word(word, target, at)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 31, 200])
+def test_copied_bytes_are_those_and_no_others(size: int) -> None:
+    source = np.frombuffer(random.Random(size).randbytes(230), np.uint8)
+    target = np.full(250, 0xEE, np.uint8)
+    _copy(source, 13, size, target, 17)
+    assert target.tobytes() == b"\xee" * 17 + source[13 : 13 + size].tobytes() + b"\xee" * (233 - size)
+
+
+@pytest.mark.parametrize("word", [0, -1, 1, 0x0102030405060708, -(2**63), 2**63 - 1])
+def test_a_word_is_eight_bytes_the_lowest_one_first(word: int) -> None:
+    target = np.full(19, 0xEE, np.uint8)
+    _put(word, target, 3)
+    assert target.tobytes() == b"\xee" * 3 + word.to_bytes(8, "little", signed=True) + b"\xee" * 8
