@@ -53,20 +53,19 @@ def assign(
     known = is_known(plan, row, now_ms)
     if known and not is_forced and not _is_feature_touched(plan, work):
         return False, own
-    nearest, due, over = op.NONE, op.FOREVER, own
-    while True:
-        if not known:
-            over = active_until(plan, p, row)
-        if now_ms >= over and present == op.NONE:
-            break
-        looked = _look(plan, constants, pool, work, row, known, now_ms)
+    nearest, due = op.NONE, op.FOREVER
+    over = own if known else active_until(plan, p, row)
+    is_whole = present == op.NONE
+    while now_ms < over or present != op.NONE:
+        looked = _look(plan, constants, pool, work, row, is_whole, now_ms)
         if now_ms < over:
             due = min(over, looked)
             # Restored rows may be in personas of a model that is to be applied yet.
             nearest = _decided(plan, constants, work, row, present) if is_model else present
-        if nearest == present or not known:
+        if nearest == present or is_whole:
             break
-        known = False  # of a change all values are told
+        # Of a change all values are told.
+        is_whole, over = True, active_until(plan, p, row)
     row[plan[p + op.PE_DUE]] = due
     if nearest == present:
         return False, due
@@ -95,41 +94,75 @@ def _is_feature_touched(plan: Ints, work: Ints) -> bool:
 
 
 @inner
-def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, known: bool, now_ms: int) -> int:
-    """Works out the features' numbers and logarithms; the next instant at which time may change one of these.
+def ask_anew(plan: Ints, row: Ints) -> None:
+    """What is known of when time changes a row's features does not hold any more."""
+    p = plan[op.P_PERSONA]
+    row[plan[p + op.PE_DUE]] = 0
+    for f in range(plan[p + op.PE_FEATURES]):
+        row[_dues(plan) + f] = 0
+
+
+@pasted
+def _dues(plan: Ints) -> int:
+    """Where the features' own timers begin in a row."""
+    p = plan[op.P_PERSONA]
+    return int(plan[p + op.PE_DUE] + 1 + 2 * plan[p + op.PE_FEATURES])
+
+
+@inner
+def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_whole: bool, now_ms: int) -> int:
+    """Works out the features that may have changed; where it ``is_whole``, all. Their numbers and logarithms are kept.
 
     Types and values as conditions have them (but what is beyond doubles or instants is null) go into the working
-    memory. Where ``known``, only of those that an event of this very instant has touched: of windows its bucket is
-    the last one to leave, and when the others do has been asked for before.
+    memory. Returns the next instant at which time may change a feature.
     """
     p = plan[op.P_PERSONA]
-    border, width = border_before(plan, now_ms), plan[p + op.PE_WIDTH]
-    vector, features = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES]
-    due = op.FOREVER
+    vector, features, dues = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES], _dues(plan)
+    first = op.FOREVER
     for f in range(features):
-        if known and not is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
-            continue
-        at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
-        type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
-        is_instant = plan[at + op.FEATURE_INSTANT] != 0
-        if is_instant:
-            due = min(due, border + width)
-        is_there, x = measure(type_, value, is_instant, border)
-        to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
-        work[to] = type_ if is_there else op.T_NULL
-        work[to + 1] = as_word(value)
-        if x != as_float(row[vector + features + f]):  # both begin as 0, and the logarithm takes time
-            row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
-            row[vector + features + f] = as_word(x)
-        steps = p + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
-        for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
-            if known:
-                v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
-                bucket = plan[v + op.V_WIDTH]
-                due = min(due, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
+        own = row[dues + f]
+        if own <= now_ms or is_whole or is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
+            at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
+            type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
+            is_instant = plan[at + op.FEATURE_INSTANT] != 0
+            border = border_before(plan, now_ms)
+            is_there, x = measure(type_, value, is_instant, border)
+            to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
+            work[to] = type_ if is_there else op.T_NULL
+            work[to + 1] = as_word(value)
+            if x != as_float(row[vector + features + f]):  # both begin as 0, and the logarithm takes time
+                row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
+                row[vector + features + f] = as_word(x)
+            if own <= now_ms or is_whole:
+                own = border + plan[p + op.PE_WIDTH] if is_instant else op.FOREVER
+                own = min(own, _step(plan, at, row, now_ms))
             else:
-                due = min(due, value_step(plan, plan[k], row, now_ms))
-    return due
+                own = min(own, _step_of_this(plan, at, now_ms))
+            row[dues + f] = own
+        first = min(first, own)
+    return first
+
+
+@inner
+def _step(plan: Ints, at: int, row: Ints, now_ms: int) -> int:
+    """The next instant at which a window of the feature whose columns begin at ``at`` may take a step."""
+    step = op.FOREVER
+    steps = plan[op.P_PERSONA] + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
+    for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
+        step = min(step, value_step(plan, plan[k], row, now_ms))
+    return step
+
+
+@inner
+def _step_of_this(plan: Ints, at: int, now_ms: int) -> int:
+    """The same of what an event of this very instant has added: of all buckets its own is the last one to leave."""
+    step = op.FOREVER
+    steps = plan[op.P_PERSONA] + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
+    for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
+        v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
+        bucket = plan[v + op.V_WIDTH]
+        step = min(step, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
+    return step
 
 
 @inner

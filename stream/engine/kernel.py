@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stream.compiled import compiled, inner, pasted, prefetch
 from stream.engine import opcodes as op
-from stream.engine.assignment import assign
+from stream.engine.assignment import ask_anew, assign
 from stream.engine.evaluation import holds
 from stream.engine.membership import evaluate
 from stream.engine.touched import nothing_touched, touch
@@ -204,7 +204,7 @@ def _apply_event(plan: Ints, constants: Floats, events: Events, work: Ints, row:
     if t >= clock:
         return op.APPLIED
     if plan[op.P_PERSONA] != 0:
-        row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0  # its bucket leaves before the latest one
+        ask_anew(plan, row)  # its bucket leaves before the latest one
     return op.LATE
 
 
@@ -231,7 +231,7 @@ def _fetch(plan: Ints, blocks: tuple[Ints, ...], due: Ints, index: int, mode: in
     if mode == MODEL:
         p = plan[op.P_PERSONA]
         _fetch_words(row, 0, plan[p + op.PE_STATE] + 3)
-        _fetch_words(row, plan[p + op.PE_DUE], plan[p + op.PE_DUE] + 1 + 2 * plan[p + op.PE_FEATURES])
+        _fetch_words(row, plan[p + op.PE_DUE], plan[p + op.PE_DUE] + 1 + 3 * plan[p + op.PE_FEATURES])
     else:
         _fetch_words(row, 0, row.shape[0])
 
@@ -322,7 +322,7 @@ def step(
                 # The clock stays behind, and what would be said at instants before this one is not known yet: where it
                 # was asked for anew.
                 if plan[op.P_PERSONA] != 0 and row[plan[plan[op.P_PERSONA] + op.PE_DUE]] != timer:
-                    row[plan[plan[op.P_PERSONA] + op.PE_DUE]] = 0
+                    ask_anew(plan, row)
                 if mode == REDEFINE or ranks > 0:
                     for k in range(plan[op.P_DUES], plan[op.P_DUES] + (plan[op.P_SEGMENT_COUNT] + 1) // 2):
                         row[k] = 0

@@ -191,7 +191,7 @@ S_COLUMNS: Final = 13
 
 # --- Personas: a table, then the columns of each feature and of what is ranked, then the windowed values of features
 PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model that it has seen
-PE_DUE: Final = 1  # derived words: when time alone may change it; till then the features' logarithms, and numbers
+PE_DUE: Final = 1  # derived words: when time alone may change it; then features' logarithms, numbers, own such instants
 PE_KEPT: Final = 2  # index among the constants: another centre must be nearer than this share of the distance
 PE_CLICK: Final = 3  # words of the latest instants at which the customer did something
 PE_PURCHASE: Final = 4
