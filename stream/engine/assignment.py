@@ -118,14 +118,15 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
     """
     p = plan[op.P_PERSONA]
     vector, features, dues = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES], _dues(plan)
+    border = border_before(plan, now_ms)
     first = op.FOREVER
     for f in range(features):
         own = row[dues + f]
-        if own <= now_ms or is_whole or is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
+        is_anew = is_whole or own <= now_ms
+        if is_anew or is_touched(work, plan[op.P_SEGMENT_COUNT] + 1 + f):
             at = p + op.PE_HEADER + f * op.FEATURE_COLUMNS
             type_, value = _measured(plan, constants, pool, work, row, at, now_ms)
             is_instant = plan[at + op.FEATURE_INSTANT] != 0
-            border = border_before(plan, now_ms)
             is_there, x = measure(type_, value, is_instant, border)
             to = work[op.W_VECTOR] + op.VECTOR_COLUMNS * f
             work[to] = type_ if is_there else op.T_NULL
@@ -133,35 +134,29 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
             if x != as_float(row[vector + features + f]):  # both begin as 0, and the logarithm takes time
                 row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
                 row[vector + features + f] = as_word(x)
-            if own <= now_ms or is_whole:
+            if is_anew:
                 own = border + plan[p + op.PE_WIDTH] if is_instant else op.FOREVER
-                own = min(own, _step(plan, at, row, now_ms))
-            else:
-                own = min(own, _step_of_this(plan, at, now_ms))
+            own = min(own, _step(plan, at, row, is_anew, now_ms))
             row[dues + f] = own
         first = min(first, own)
     return first
 
 
 @inner
-def _step(plan: Ints, at: int, row: Ints, now_ms: int) -> int:
-    """The next instant at which a window of the feature whose columns begin at ``at`` may take a step."""
+def _step(plan: Ints, at: int, row: Ints, is_anew: bool, now_ms: int) -> int:
+    """The next instant at which a window of the feature whose columns begin at ``at`` may take a step.
+
+    Not ``is_anew``: because of an event of this very instant; of all buckets its own is the last one to leave.
+    """
     step = op.FOREVER
     steps = plan[op.P_PERSONA] + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
     for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
-        step = min(step, value_step(plan, plan[k], row, now_ms))
-    return step
-
-
-@inner
-def _step_of_this(plan: Ints, at: int, now_ms: int) -> int:
-    """The same of what an event of this very instant has added: of all buckets its own is the last one to leave."""
-    step = op.FOREVER
-    steps = plan[op.P_PERSONA] + op.PE_HEADER + plan[at + op.FEATURE_STEPS]
-    for k in range(steps, steps + plan[at + op.FEATURE_STEPS + 1]):
-        v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
-        bucket = plan[v + op.V_WIDTH]
-        step = min(step, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
+        if is_anew:
+            step = min(step, value_step(plan, plan[k], row, now_ms))
+        else:
+            v = plan[op.P_VALUES] + plan[k] * op.V_COLUMNS
+            bucket = plan[v + op.V_WIDTH]
+            step = min(step, (now_ms // bucket + plan[v + op.V_BUCKETS]) * bucket)
     return step
 
 

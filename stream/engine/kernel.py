@@ -230,8 +230,9 @@ def _fetch(plan: Ints, blocks: tuple[Ints, ...], due: Ints, index: int, mode: in
     prefetch(due, index)
     if mode == MODEL:
         p = plan[op.P_PERSONA]
-        _fetch_words(row, 0, plan[p + op.PE_STATE] + 3)
-        _fetch_words(row, plan[p + op.PE_DUE], plan[p + op.PE_DUE] + 1 + 3 * plan[p + op.PE_FEATURES])
+        _fetch_words(row, 0, plan[p + op.PE_STATE] + op.PERSONA_WORDS)
+        due_at = plan[p + op.PE_DUE]
+        _fetch_words(row, due_at, due_at + 1 + op.FEATURE_WORDS * plan[p + op.PE_FEATURES])
     else:
         _fetch_words(row, 0, row.shape[0])
 

@@ -209,6 +209,7 @@ FEATURE_ALONE: Final = 3  # the value where it is nothing else, or NONE
 FEATURE_STEPS: Final = 4  # how many numbers lie between PE_HEADER and its first windowed value; how many those are
 FEATURE_COLUMNS: Final = 6
 PERSONA_WORDS: Final = 3
+FEATURE_WORDS: Final = 3  # of each feature, behind the timer of all
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
 R_ROLL: Final = 0  # derived: the earliest bucket border after the clock
