@@ -6,6 +6,9 @@ References to arrays are not counted (``_nrt``): the counts are atomic, there is
 took most of the kernel's time. The price: compiled code makes no arrays, and whoever calls it holds those it is given.
 Each array is handed on as seven numbers, so functions take few of them: a plan, a row and the working memory are one
 array of words each, and doubles in them are read by their bits.
+
+The compiler works at its second level: it takes a function through all its steps again with each that calls it, and
+what the third level makes of that takes a sixth more time.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 config: Any = numba_config
+config.OPT = type(config.OPT)(2)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

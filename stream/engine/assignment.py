@@ -9,6 +9,7 @@ the row: most events touch one feature or none, a new model none, and a sample i
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from stream.engine.touched import is_touched, touch
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
+
+#: More than what rounding makes of the sum of any number of moves, for each unit that a vector is long.
+_ROUNDED: Final = 1e-9
 
 
 @inner
@@ -41,7 +45,9 @@ def assign(
     Returns whether it is another one, and the next instant at which time alone may make it so.
     """
     p = plan[op.P_PERSONA]
-    place = plan[p + op.PE_STATE]
+    place, room = plan[p + op.PE_STATE], plan[p + op.PE_DUE] + 1
+    if is_forced or row[place + 2] != int(constants[op.K_HEADER + op.M_VERSION]):
+        row[room] = 0  # it is of another model
     row[place + 2] = int(constants[op.K_HEADER + op.M_VERSION])
     is_model = constants[op.K_HEADER + op.M_COUNT] != 0.0
     if not is_model and row[place] == op.NONE:
@@ -60,8 +66,10 @@ def assign(
         looked = _look(plan, constants, pool, work, row, is_whole, now_ms)
         if now_ms < over:
             due = min(over, looked)
+            nearest = present
             # Restored rows may be in personas of a model that is to be applied yet.
-            nearest = _decided(plan, constants, work, row, present) if is_model else present
+            if is_model and (is_whole or not as_float(row[room]) > 0.0):
+                nearest = _decided(plan, constants, work, row, present)
         if nearest == present or is_whole:
             break
         # Of a change all values are told.
@@ -106,7 +114,7 @@ def ask_anew(plan: Ints, row: Ints) -> None:
 def _dues(plan: Ints) -> int:
     """Where the features' own timers begin in a row."""
     p = plan[op.P_PERSONA]
-    return int(plan[p + op.PE_DUE] + 1 + 2 * plan[p + op.PE_FEATURES])
+    return int(plan[p + op.PE_DUE] + op.OWN_WORDS + 2 * plan[p + op.PE_FEATURES])
 
 
 @inner
@@ -117,7 +125,8 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
     memory. Returns the next instant at which time may change a feature.
     """
     p = plan[op.P_PERSONA]
-    vector, features, dues = plan[p + op.PE_DUE] + 1, plan[p + op.PE_FEATURES], _dues(plan)
+    vector, features, dues = plan[p + op.PE_DUE] + op.OWN_WORDS, plan[p + op.PE_FEATURES], _dues(plan)
+    room = plan[p + op.PE_DUE] + 1
     border = border_before(plan, now_ms)
     first = op.FOREVER
     for f in range(features):
@@ -132,7 +141,10 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
             work[to] = type_ if is_there else op.T_NULL
             work[to + 1] = as_word(value)
             if x != as_float(row[vector + features + f]):  # both begin as 0, and the logarithm takes time
-                row[vector + f] = as_word(math.copysign(math.log1p(abs(x)), x))
+                before, now = as_float(row[vector + f]), math.copysign(math.log1p(abs(x)), x)
+                moved = abs(now - before) / constants[op.K_HEADER + op.M_SCALES + f]
+                row[room] = as_word(as_float(row[room]) - moved)
+                row[vector + f] = as_word(now)
                 row[vector + features + f] = as_word(x)
             if is_anew:
                 own = border + plan[p + op.PE_WIDTH] if is_instant else op.FOREVER
@@ -203,15 +215,20 @@ def ranked(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, nu
 
 @pasted
 def _decided(plan: Ints, constants: Floats, work: Ints, row: Ints, present: int) -> int:
-    """The number of the persona for the row's vector: the nearest, unless the present one is nearly as near."""
+    """The number of the persona for the row's vector: the nearest, unless the present one is nearly as near.
+
+    Where it stays, the row is told how far the vector may move before it can be another: by the triangle inequality a
+    centre that is ``d`` away is ``d - m`` to ``d + m`` away from a vector that has moved by ``m``.
+    """
     p = plan[op.P_PERSONA]
-    features, vector = plan[p + op.PE_FEATURES], plan[p + op.PE_DUE] + 1
+    features, vector = plan[p + op.PE_FEATURES], plan[p + op.PE_DUE] + op.OWN_WORDS
     scaled = work[op.W_VECTOR] + 2
+    size = 1.0
     for f in range(features):
-        work[scaled + op.VECTOR_COLUMNS * f] = as_word(
-            as_float(row[vector + f]) / constants[op.K_HEADER + op.M_SCALES + f]
-        )
-    nearest, least, of_present = op.NONE, math.inf, math.inf
+        x = as_float(row[vector + f]) / constants[op.K_HEADER + op.M_SCALES + f]
+        work[scaled + op.VECTOR_COLUMNS * f] = as_word(x)
+        size += abs(x)
+    nearest, least, of_present = op.NONE, math.inf, math.inf  # the nearest of the others
     at = op.K_HEADER + op.M_SCALES + features
     for _ in range(int(constants[op.K_HEADER + op.M_COUNT])):
         total = 0.0
@@ -221,12 +238,15 @@ def _decided(plan: Ints, constants: Floats, work: Ints, row: Ints, present: int)
         number = int(constants[at])
         if number == present:
             of_present = total
-        if total < least:
+        elif total < least:
             nearest, least = number, total
         at += op.M_NAMING + features
-    kept = constants[plan[p + op.PE_KEPT]] * math.sqrt(of_present)
-    if of_present < math.inf and not math.sqrt(least) < kept:
+    kept = constants[plan[p + op.PE_KEPT]]
+    gap = math.sqrt(least) - kept * math.sqrt(of_present)
+    if of_present < math.inf and gap >= 0.0:
+        row[plan[p + op.PE_DUE] + 1] = as_word(gap / (1.0 + kept) - _ROUNDED * size)
         return present
+    row[plan[p + op.PE_DUE] + 1] = 0
     return nearest
 
 

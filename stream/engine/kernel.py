@@ -28,7 +28,7 @@ Words = npt.NDArray[np.uint64]
 FIRST_BLOCK = 1024
 
 #: So many rows ahead memory is fetched, which takes less time than these do; words of a line of memory.
-_AHEAD, _LINE = 4, 8
+AHEAD, _LINE = 4, 8
 
 
 class Events(NamedTuple):
@@ -223,16 +223,15 @@ MODEL = 3  # likewise with a new model of personas, of rows that have not seen i
 
 
 @pasted
-def _fetch(plan: Ints, blocks: tuple[Ints, ...], due: Ints, index: int, mode: int) -> None:
-    """Begins to fetch what is going to be read of a row: where customers are many, no cache has it."""
+def fetch(plan: Ints, blocks: tuple[Ints, ...], index: int, mode: int) -> None:
+    """Begins to fetch what a mode is going to read of a row: where customers are many, no cache has it."""
     block, place = place_of(index)
     row = blocks[block][place]
-    prefetch(due, index)
     if mode == MODEL:
         p = plan[op.P_PERSONA]
         _fetch_words(row, 0, plan[p + op.PE_STATE] + op.PERSONA_WORDS)
         due_at = plan[p + op.PE_DUE]
-        _fetch_words(row, due_at, due_at + 1 + op.FEATURE_WORDS * plan[p + op.PE_FEATURES])
+        _fetch_words(row, due_at, due_at + op.OWN_WORDS + op.FEATURE_WORDS * plan[p + op.PE_FEATURES])
     else:
         _fetch_words(row, 0, row.shape[0])
 
@@ -268,8 +267,9 @@ def step(
     """
     trait = 0
     for i in range(start, rows.shape[0]):
-        if i + _AHEAD < rows.shape[0]:
-            _fetch(plan, blocks, due, rows[i + _AHEAD], mode)
+        if i + AHEAD < rows.shape[0]:
+            prefetch(due, rows[i + AHEAD])
+            fetch(plan, blocks, rows[i + AHEAD], mode)
         index = rows[i]
         block, place = place_of(index)
         row = blocks[block][place]

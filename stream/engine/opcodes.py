@@ -191,7 +191,7 @@ S_COLUMNS: Final = 13
 
 # --- Personas: a table, then the columns of each feature and of what is ranked, then the windowed values of features
 PE_STATE: Final = 0  # first of three words: number or NONE, since when, version of the model that it has seen
-PE_DUE: Final = 1  # derived words: when time alone may change it; then features' logarithms, numbers, own such instants
+PE_DUE: Final = 1  # derived words: the persona's own two, then features' logarithms, numbers, and next instants
 PE_KEPT: Final = 2  # index among the constants: another centre must be nearer than this share of the distance
 PE_CLICK: Final = 3  # words of the latest instants at which the customer did something
 PE_PURCHASE: Final = 4
@@ -209,7 +209,8 @@ FEATURE_ALONE: Final = 3  # the value where it is nothing else, or NONE
 FEATURE_STEPS: Final = 4  # how many numbers lie between PE_HEADER and its first windowed value; how many those are
 FEATURE_COLUMNS: Final = 6
 PERSONA_WORDS: Final = 3
-FEATURE_WORDS: Final = 3  # of each feature, behind the timer of all
+OWN_WORDS: Final = 2  # when time alone may change the persona; how far the vector may move before anything can
+FEATURE_WORDS: Final = 3  # of each feature, behind those
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
 R_ROLL: Final = 0  # derived: the earliest bucket border after the clock

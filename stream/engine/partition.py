@@ -123,13 +123,17 @@ class Partition:
             stream = np.full(n, self.stream_ms, dtype=np.int64)
         self.stream_ms = int(stream[-1])
         rows = self.profiles.rows_of(batch.data, batch.customer, batch.customer_hash)
-        before = self._assign_anew(self._unassigned.take(rows))
-        events = self._events(batch, offsets, stream)
-        changes = Changes.joined([before, self._step(kernel.APPLY, rows, _NOBODY, op.NONE, events, status, batch)])
+        changes = [self._assign_anew(self._unassigned.take(rows))]
+        changes += self._fill(kernel.APPLY, rows, _NOBODY, op.NONE, batch, self._events(batch, offsets, stream), status)
         if self.clock is Clock.EVENTS:
-            changes = Changes.joined([changes, self.advance(self.stream_ms)])
+            due = self.profiles.due_by(self.stream_ms)
+            anew = self._unassigned.take(due)
+            if len(anew):
+                changes += [self._written(kernel.APPLY, batch), self._assign_anew(anew)]
+            changes += self._fill(kernel.FIRE, due, _NOBODY, self.stream_ms, batch)
+        changes.append(self._written(kernel.APPLY, batch))
         self.profiles.sweep_texts()
-        return Applied(changes, status)
+        return Applied(Changes.joined(changes), status)
 
     def advance(self, to_ms: int) -> Changes:
         """Moves the stream clock on to ``to_ms`` (never back) and fires all that is due by then."""
@@ -242,26 +246,38 @@ class Partition:
             yield Changes.joined([before, self._step(kernel.FIRE, group, _NOBODY, to_ms)])
 
     def _step(
+        self, mode: int, rows: Ints, withheld: npt.NDArray[np.bool_], to_ms: int, *, quiet: bool = False
+    ) -> Changes:
+        """Runs the kernel over rows, without events."""
+        filled = self._fill(mode, rows, withheld, to_ms, quiet=quiet)
+        return Changes.joined([*filled, self._written(mode, quiet=quiet)])
+
+    def _fill(
         self,
         mode: int,
         rows: Ints,
         withheld: npt.NDArray[np.bool_],
         to_ms: int,
+        batch: Columns = NO_COLUMNS,
         events: kernel.Events | None = None,
         status: npt.NDArray[np.int8] = _NO_STATUS,
-        batch: Columns = NO_COLUMNS,
         *,
         quiet: bool = False,
-    ) -> Changes:
-        """Runs the kernel over rows, emptying the output whenever it is full."""
-        cause = _CAUSES[mode]
-        changes: list[Changes] = []
+    ) -> list[Changes]:
+        """Runs the kernel over rows. Returns what it wrote each time the output was full; the rest is in there."""
+        written: list[Changes] = []
         done = 0
         while done < len(rows):
-            self._work.clear()
             done = self._run(mode, rows, withheld, to_ms, events or self._no_events, status, done)
-            changes.append(self._writer.write(self._work, batch, cause, quiet=quiet))
-        return Changes.joined(changes)
+            if done < len(rows):
+                written.append(self._written(mode, batch, quiet=quiet))
+        return written
+
+    def _written(self, mode: int, batch: Columns = NO_COLUMNS, *, quiet: bool = False) -> Changes:
+        """What the kernel has written by events of ``batch`` or by the cause of a mode; empties the output."""
+        changes = self._writer.write(self._work, batch, _CAUSES[mode], quiet=quiet)
+        self._work.clear()
+        return changes
 
     def _run(
         self,

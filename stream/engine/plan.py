@@ -130,7 +130,8 @@ def compile_plan(definitions: tree.Definitions) -> Plan:
     mask_words = -(-(len(segments) + 1 + (len(personas.features) if personas else 0)) // op.MASK_BITS)
     table = []
     if persona_word is not None:
-        words = (persona_word, row.derived([0] * (1 + op.FEATURE_WORDS * len(personas.features) if personas else 0)))
+        derived = op.OWN_WORDS + op.FEATURE_WORDS * len(personas.features) if personas else 0
+        words = (persona_word, row.derived([0] * derived))
         table = persona_table(definitions, conditions, offsets, words, (touch[PART], touch[RANKS]))
     accumulators, kind_accumulators, filter_table, kind_filters = _compile_accumulators(
         definitions, ordered, offsets, filters

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from stream.compiled import compiled
 from stream.engine import opcodes as op
 from stream.engine.image import TextImage
 from stream.engine.kernel import FIRST_BLOCK, place_of
@@ -26,6 +27,16 @@ def are_members(states: Ints) -> npt.NDArray[np.bool_]:
     """Which of segments' words of state, of any shape, say that the customer is a member."""
     found: npt.NDArray[np.bool_] = (states >= 0) & (states & 1 == 1)
     return found
+
+
+@compiled
+def _gather(blocks: tuple[Ints, ...], rows: Ints, words: Ints, room: int, out: Ints) -> None:
+    """Fills ``out`` (n, room + w), but for its first columns, with words of rows."""
+    for i in range(rows.shape[0]):
+        block, place = place_of(rows[i])
+        row = blocks[block][place]
+        for k in range(words.shape[0]):
+            out[i, room + k] = row[words[k]]
 
 
 class Profiles:
@@ -143,11 +154,11 @@ class Profiles:
         by_hash: Ints = rows[np.argsort(self._customers.hashes(rows), kind="stable")]
         return by_hash
 
-    def gather(self, rows: Ints) -> Ints:
-        """Copies of ``rows``: (n, words)."""
-        out = np.empty((len(rows), len(self.plan.template)), dtype=np.int64)
-        for block, wanted, places in self._by_block(rows):
-            out[wanted] = block[places]
+    def gather(self, rows: Ints, words: Ints | None = None, room: int = 0) -> Ints:
+        """Copies of ``rows``, or of their ``words`` (w,): (n, room + w); nothing is in the first columns yet."""
+        words = np.arange(len(self.plan.template)) if words is None else words
+        out = np.empty((len(rows), room + len(words)), dtype=np.int64)
+        _gather(self.blocks, rows, words, room, out)
         return out
 
     def scatter(self, rows: Ints, words: Ints) -> None:
@@ -158,10 +169,7 @@ class Profiles:
     def column(self, word: int, rows: Ints | None = None) -> Ints:
         """One word of every row ever given (or of ``rows``): (n,) int64."""
         rows = np.arange(self._customers.end) if rows is None else rows
-        out = np.empty(len(rows), dtype=np.int64)
-        for block, wanted, places in self._by_block(rows):
-            out[wanted] = block[places, word]
-        return out
+        return self.gather(rows, np.array([word])).reshape(-1)
 
     def blocks_in_use(self) -> Iterator[Ints]:
         """Of each block the rows that were ever given: views, (n, words)."""

@@ -29,8 +29,6 @@ _TextRow = list[str | None]
 
 #: What a row on the wire begins with: the layout's id in bytes, and the next timer in words.
 _ID_BYTES, _TIMER_WORDS = 8, 1
-#: Codes of texts are smaller: they count texts that are in memory.
-_CODE_BITS = 36
 _TEXTS = msgspec.msgpack.Decoder(list[str | None])
 
 
@@ -73,6 +71,7 @@ class RowCodec:
         self._layout = plan.layout
         self.layout_id = plan.layout.id
         self._texts = _text_parts(plan.layout)
+        self._kept = op.R_CLOCK + np.arange(plan.layout.kept_words)
         self._restored: list[Restored] = []
 
     # --- to bytes ---
@@ -88,32 +87,26 @@ class RowCodec:
 
     def encode_rows(self, rows: Ints) -> Bytestrings:
         """``rows`` as bytes, of customers who are there."""
-        kept = self._layout.kept_words
-        words = self._profiles.gather(rows)
-        wire = np.empty((len(rows), _TIMER_WORDS + kept), dtype=np.int64)
+        wire = self._profiles.gather(rows, self._kept, _TIMER_WORDS)
         wire[:, 0] = self._profiles.due[rows]
-        wire[:, _TIMER_WORDS:] = words[:, op.R_CLOCK : op.R_CLOCK + kept]
         codes = np.empty((len(rows), len(self._texts)), dtype=np.int64)
         for number, (word, is_trait) in enumerate(self._texts):
-            holds = words[:, word - 1] == op.T_TEXT if is_trait else np.ones(len(rows), dtype=np.bool_)
-            codes[:, number] = np.where(holds, words[:, word], op.NONE)
+            place = _TIMER_WORDS + word - op.R_CLOCK
+            holds = wire[:, place - 1] == op.T_TEXT if is_trait else np.ones(len(rows), dtype=np.bool_)
+            codes[:, number] = np.where(holds, wire[:, place], op.NONE)
             # Codes mean something in this process only.
-            wire[holds, _TIMER_WORDS + word - op.R_CLOCK] = op.NONE
+            wire[holds, place] = op.NONE
         return pack(wire, self.layout_id.to_bytes(_ID_BYTES, "little"), *self._encoded_texts(codes))
 
     def _encoded_texts(self, codes: Ints) -> tuple[Bytestrings, Ints]:
         """The different combinations of texts among rows of codes (n, texts), encoded; and each row's, (n,)."""
         if not self._texts:
             return Bytestrings.of([b""]), np.zeros(len(codes), dtype=np.int64)
-        keys = codes[:, 0]
-        for column in codes.T[1:]:
-            # Numbered anew, so that the next column has room beside them.
-            _, keys = np.unique(keys, return_inverse=True)
-            keys = keys << _CODE_BITS | column - op.NONE
-        _, places, which = np.unique(keys, return_index=True, return_inverse=True)
+        numbers: dict[tuple[int, ...], int] = {}
+        which = [numbers.setdefault(row, len(numbers)) for row in map(tuple, codes.tolist())]
         encode = msgspec.msgpack.Encoder().encode
-        columns = [self._texts_of(column) for column in codes[places].T]
-        return Bytestrings.of([encode(texts) for texts in zip(*columns, strict=True)]), which
+        columns = [self._texts_of(column) for column in np.array(list(numbers), dtype=np.int64).T]
+        return Bytestrings.of([encode(texts) for texts in zip(*columns, strict=True)]), np.array(which, dtype=np.int64)
 
     def _texts_of(self, codes: Ints) -> _TextRow:
         """The texts of codes (n,), None where there is none."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from stream.compiled import as_float, compiled
 from stream.engine import opcodes as op
 from stream.engine.assignment import active_until, clustered, is_known, ranked
-from stream.engine.kernel import place_of
+from stream.engine.kernel import AHEAD, MODEL, fetch, place_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -34,6 +34,8 @@ def read_vectors(
     p = plan[op.P_PERSONA]
     features = plan[p + op.PE_FEATURES]
     for i in range(rows.shape[0]):
+        if i + AHEAD < rows.shape[0]:
+            fetch(plan, blocks, rows[i + AHEAD], MODEL)  # a model reads the same
         block, place = place_of(rows[i])
         row = blocks[block][place]
         at_ms = max(now_ms, row[op.R_CLOCK])
@@ -41,7 +43,7 @@ def read_vectors(
         if known or at_ms < active_until(plan, p, row):
             for f in range(features):
                 if known:
-                    out[i, f] = as_float(row[plan[p + op.PE_DUE] + 1 + features + f])
+                    out[i, f] = as_float(row[plan[p + op.PE_DUE] + op.OWN_WORDS + features + f])
                 else:
                     out[i, f] = clustered(plan, constants, pool, work, row, f, at_ms)
             for number in range(plan[p + op.PE_RANKS]):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from stream.errors import ModelError, SamplesError
@@ -22,25 +23,29 @@ VERSIONS_KEPT = 100
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """Vectors (n, F + R) of some customers of one partition at an instant of the stream, null where there is nothing.
+    """Numbers of ``n`` customers of one partition at an instant of the stream. Nobody is named.
 
-    ``features`` and ``ranked`` are the canonical texts of what their numbers are of, in order. Nobody is named.
+    ``features`` and ``ranked`` are the canonical texts of what the ``columns`` are of, in order: F + R of them, with a
+    number for each customer, null where there is nothing.
     """
 
     at: str
     partition: int
     features: tuple[str, ...]
     ranked: tuple[str, ...]
-    vectors: list[tuple[float | None, ...]]
+    columns: list[list[float | None]]
 
     @property
     def at_ms(self) -> int:
         return parse_instant(self.at)
 
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
     def array(self) -> Floats:
-        """The vectors, NaN where there is nothing."""
+        """The customers' vectors (n, F + R), NaN where there is nothing. Raises `ValueError` where some are missing."""
         width = len(self.features) + len(self.ranked)
-        return np.array(self.vectors, dtype=np.float64).reshape(len(self.vectors), width)
+        return np.array(self.columns, dtype=np.float64).reshape(width, len(self)).T.copy()
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -55,9 +60,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def samples_value(at_ms: int, partition: int, features: tuple[str, ...], ranked: tuple[str, ...], raw: Floats) -> bytes:
-    """A record of the topic ``profile-samples``; it has no key."""
+    """A record of the topic ``profile-samples`` with the vectors ``raw`` (n, F + R); it has no key."""
     head = {"at": format_instant(at_ms), "partition": partition, "features": features, "ranked": ranked}
-    return orjson.dumps({**head, "vectors": raw}, option=orjson.OPT_SERIALIZE_NUMPY)  # NaN is written as null
+    columns = [_short(column) for column in raw.T]
+    return orjson.dumps({**head, "columns": columns}, option=orjson.OPT_SERIALIZE_NUMPY)  # NaN is written as null
+
+
+def _short(column: Floats) -> npt.NDArray[Any]:
+    """Numbers (n,) that are all whole as integers: these are written in a fraction of the time, and of the bytes."""
+    whole = column.astype(np.int64) if (np.abs(column) < 2.0**53).all() else None
+    return np.ascontiguousarray(column) if whole is None or (whole != column).any() else whole
 
 
 def parse_samples(value: bytes | None) -> Samples:

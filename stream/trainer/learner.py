@@ -61,7 +61,7 @@ class Learner:
         if not self.knows(samples):
             return None
         self._trainer.learn(samples.array(), samples.at_ms)
-        self.samples += len(samples.vectors)
+        self.samples += len(samples)
         self._at_ms = samples.at_ms if self._at_ms is None else max(self._at_ms, samples.at_ms)
         if self._next_ms is None:
             self._next_ms = self._due_after(samples.at_ms)

@@ -30,7 +30,10 @@ class Memberships:
         self._partition = partition
         self._names = [segment.name for segment in partition.plan.definitions.segments]
         self._shares = [segment.holdout > 0.0 for segment in partition.plan.definitions.segments]
-        self._words = partition.plan.segments[:, op.S_STATE]
+        personas = partition.plan.personas
+        its = [personas.word, personas.word + 1] if personas else []
+        #: The words of a row that are read: the sequence, the segments' states, and which persona since when.
+        self._read = np.array([op.R_SEQUENCE, *partition.plan.segments[:, op.S_STATE], *its])
         self._writer = ChangeWriter(partition.plan, partition.profiles)
 
     def of(self, customers: Sequence[str]) -> list[tuple[int, list[tuple[int, int]]]]:
@@ -46,17 +49,17 @@ class Memberships:
     def _found(self, rows: Ints) -> tuple[list[int], list[int], list[int], Ints]:
         """The sequences; and of each membership the customer's place, the segment's number, and since when."""
         assert rows.min() >= 0, "a customer without a row"
-        words = self._partition.profiles.gather(rows)
-        states = words[:, self._words]
+        words = self._partition.profiles.gather(rows, self._read)
+        states = words[:, 1 : 1 + len(self._names)]
         places, segments = np.nonzero(are_members(states))
         instants = states[places, segments] >> 1
-        personas = self._partition.plan.personas
-        if personas is not None:
-            having = np.flatnonzero(words[:, personas.word] != op.NONE)
+        if self._partition.plan.personas is not None:
+            numbers, since_ms = words[:, -2], words[:, -1]
+            having = np.flatnonzero(numbers != op.NONE)
             places = np.concatenate([places, having])
-            segments = np.concatenate([segments, len(self._names) + words[having, personas.word]])
-            instants = np.concatenate([instants, words[having, personas.word + 1]])
-        return words[:, op.R_SEQUENCE].tolist(), places.tolist(), segments.tolist(), instants
+            segments = np.concatenate([segments, len(self._names) + numbers[having]])
+            instants = np.concatenate([instants, since_ms[having]])
+        return words[:, 0].tolist(), places.tolist(), segments.tolist(), instants
 
     def is_held_out(self, segment: int, customer: str) -> bool:
         return segment < len(self._names) and self._writer.held_out(segment, customer)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 
 import stream.engine.partition as partition_module
+from stream.engine import opcodes as op
 from stream.engine.centres import Centres, check_fits
 from stream.engine.partition import Partition
 from stream.errors import ModelError
@@ -529,3 +530,34 @@ def test_a_model_that_does_not_fit_is_refused(change: Dict, words: str) -> None:
         Partition(plan).use_model(wrong)
     with pytest.raises(ModelError, match="which this one has not"):
         Partition(plan_of(file_of(None))).use_model(two_centres(()))
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_persona_that_is_not_looked_for_has_not_changed(seed: int, margin: float) -> None:
+    random = Random(f"room, {seed}")
+    features = {"orders": "count(purchase, 24d)", "spent": "sum(purchase.total, 24d)", "clicks": "count(click, 24d)"}
+    file = file_of(features, margin=margin)
+    file["personas"]["k"] = 5
+    plan = plan_of(file)
+    assert plan.personas is not None
+    points = tuple(tuple(random.uniform(0, 3) for _ in features) for _ in range(5))
+    partition, anew = Partition(plan), Partition(plan)
+    for one in (partition, anew):
+        list(one.apply_model(Centres(1, plan.personas.features, (1, 2, 3, 4, 5), (1.0, 2.0, 1.5), points)))
+    word = int(plan.arrays.numbers[plan.arrays.numbers[op.P_PERSONA] + op.PE_DUE]) + 1  # how far a vector may move
+    decoder, at_ms, told, passed_over = Decoder(plan.wanted), 100 * DAY_MS, 0, 0
+    for n in range(3_000):
+        at_ms += random.choice((600_000, DAY_MS // 3, 3 * DAY_MS))
+        customer = random.choice("abcde")
+        is_order = random.random() < 0.2
+        event = purchase(n, customer, at_ms, random.uniform(1, 50)) if is_order else click(n, customer, at_ms)
+        columns = decoder.decode_mixed([json.dumps(event).encode()])[0]
+        for row in anew.profiles.every_row().tolist():
+            anew.profiles.row(row)[word] = 0
+        passed_over += int((partition.profiles.column(word).view(np.float64) > 0.0).sum())
+        changes = [*partition.apply(columns).changes.records, *partition.advance(at_ms).records]
+        assert changes == [*anew.apply(columns).changes.records, *anew.advance(at_ms).records]
+        told += sum(change["segment"].startswith("persona_") for change in changes)
+    assert told > 20
+    assert passed_over > 3_000

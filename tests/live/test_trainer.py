@@ -135,7 +135,7 @@ def test_a_trainer_that_was_killed_goes_on_from_its_last_version(
         one.ask_to_stop()
         assert one.exit_code() == 0
     records = [(one.offset, parse_samples(one.value)) for one in log_of(broker.address, PROFILE_SAMPLES, 1)]
-    assert sum(len(samples.vectors) for _, samples in records) > 3_000
+    assert sum(len(samples) for _, samples in records) > 3_000
     assert b"customer" not in b"".join(one.value or b"" for one in log_of(broker.address, PROFILE_SAMPLES, 1))
     expected = [encode(model) for model in learned(plan, records)]
     assert len(expected) > 2
@@ -198,8 +198,8 @@ def test_a_learner_gives_the_same_wherever_it_begins(plan: Plan) -> None:
         groups = random.integers(3, size=200)
         vectors = np.exp(random.normal(1, 0.2, size=(200, 5)) * (groups[:, None] + 1))
         at = f"2026-03-{1 + offset // 24:02}T{offset % 24:02}:00:00.000Z"
-        rows = [tuple(row) for row in vectors.tolist()]
-        records.append((offset, Samples(at, 0, plan.personas.features, plan.personas.ranked, rows)))
+        columns = vectors.T.tolist()
+        records.append((offset, Samples(at, 0, plan.personas.features, plan.personas.ranked, columns)))
     whole = list(learned(plan, records))
     # Samples come each hour: with those of one o'clock there is a version.
     assert [model.effective_ms % DAY_MS for model in whole] == [3_600_000 + AHEAD_MS] * 5
@@ -209,7 +209,7 @@ def test_a_learner_gives_the_same_wherever_it_begins(plan: Plan) -> None:
 
 def test_samples_of_other_definitions_are_passed_over(plan: Plan) -> None:
     learner = Learner(plan, None)
-    assert learner.take(7, Samples("2026-03-01T00:00:00.000Z", 0, ("count(email)",), (), [(1.0,)])) is None
+    assert learner.take(7, Samples("2026-03-01T00:00:00.000Z", 0, ("count(email)",), (), [[1.0]])) is None
     assert (learner.samples, learner.offset) == (0, 8)
 
 

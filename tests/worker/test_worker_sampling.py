@@ -82,10 +82,10 @@ def test_of_days_that_pass_at_once_the_last_one_counts() -> None:
     sampler = Sampler(filled.plan, 0, 1)
     sampler.draw(filled, MINUTE_MS)
     sampler.draw(filled, 4 * DAY_MS + MINUTE_MS)
-    told = [(samples.at_ms, len(samples.vectors)) for samples in samples_of(sampler)]
+    told = [(samples.at_ms, len(samples)) for samples in samples_of(sampler)]
     assert told == [(3 * DAY_MS + ASKED_MS, 0), (4 * DAY_MS, 40)]
     sampler.draw(filled, 4 * DAY_MS + ASKED_MS)
-    assert [(samples.at_ms, len(samples.vectors)) for samples in samples_of(sampler)] == [(4 * DAY_MS + ASKED_MS, 0)]
+    assert [(samples.at_ms, len(samples)) for samples in samples_of(sampler)] == [(4 * DAY_MS + ASKED_MS, 0)]
 
 
 def test_what_became_due_while_nobody_worked_is_drawn() -> None:
@@ -93,7 +93,7 @@ def test_what_became_due_while_nobody_worked_is_drawn() -> None:
     sampler = Sampler(filled.plan, 0, 1)
     assert filled.latest_ms == 0
     sampler.draw(filled, DAY_MS + 5)
-    told = [(samples.at_ms, len(samples.vectors)) for samples in samples_of(sampler)]
+    told = [(samples.at_ms, len(samples)) for samples in samples_of(sampler)]
     assert told == [(ASKED_MS, 0), (DAY_MS, 40)]
 
 
@@ -111,7 +111,7 @@ def test_who_is_not_active_is_not_sampled() -> None:
     sampler = Sampler(filled.plan, 0, 1)
     sampler.draw(filled, 40 * DAY_MS)
     sampler.draw(filled, 41 * DAY_MS + 2 * ASKED_MS)
-    assert {len(samples.vectors) for samples in samples_of(sampler)} == {0}
+    assert {len(samples) for samples in samples_of(sampler)} == {0}
 
 
 def test_without_personas_there_are_none() -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.contract import Kind, hash64
+from stream.engine import kernel
 from stream.engine import opcodes as op
 from stream.engine.centres import Centres
 from stream.engine.changes import Changes
@@ -132,17 +133,19 @@ class WatchedPartition(Partition):
             self._add(customer, Advance(self.stream_ms))
         return applied
 
+    def _fill(self, mode: int, rows: Any, *others: Any, **more: Any) -> list[Changes]:
+        if self._is_applying and mode == kernel.FIRE:
+            # A timer may begin or end an eligibility, which nobody is told of.
+            self._fired = self.profiles.customers(rows)
+        return super()._fill(mode, rows, *others, **more)
+
     def _fire(self, rows: Any, to_ms: int) -> Iterator[Any]:
-        # A timer may begin or end an eligibility, which nobody is told of.
         fired = self.profiles.customers(rows)
-        if self._is_applying:
-            self._fired = fired
         size = self.registry.rows_at_once
         for start in range(0, len(rows), size):
             changes = Changes.joined(list(super()._fire(rows[start : start + size], to_ms)))
-            if not self._is_applying:
-                for customer in fired[start : start + size]:
-                    self._add(customer, Advance(to_ms))
+            for customer in fired[start : start + size]:
+                self._add(customer, Advance(to_ms))
             yield changes
 
     def _write_model(self, model: Centres) -> None:
