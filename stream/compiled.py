@@ -8,7 +8,7 @@ Each array is handed on as seven numbers, so functions take few of them: a plan,
 array of words each, and doubles in them are read by their bits.
 
 The compiler works at its second level: it takes a function through all its steps again with each that calls it, and
-what the third level makes of that takes a sixth more time.
+what the third level makes of that is slower.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ P_HEADER: Final = 24
 TRAIT_WORD: Final = 0  # first word in a row
 TRAIT_TOUCH: Final = 1  # its number in P_READERS
 TRAIT_COLUMNS: Final = 2
-MASK_BITS: Final = 62  # segments in a word of a mask
+MASK_BITS: Final = 32  # segments in a word of a mask: a power of two is divided by without dividing
 
 # --- The plan's doubles start with the churn model --------------------------------------------------------------------
 K_MODEL: Final = 0  # 1.0 for MBG/NBD, else 0.0; then r, alpha, a, b (weeks)
