@@ -122,7 +122,8 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
     """Works out the features that may have changed; where it ``is_whole``, all. Their numbers and logarithms are kept.
 
     Types and values as conditions have them (but what is beyond doubles or instants is null) go into the working
-    memory. Returns the next instant at which time may change a feature.
+    memory. What the vector moves by is taken off what it may move by (`_decided`). Returns the next instant at which
+    time may change a feature.
     """
     p = plan[op.P_PERSONA]
     vector, features, dues = plan[p + op.PE_DUE] + op.OWN_WORDS, plan[p + op.PE_FEATURES], _dues(plan)

@@ -209,7 +209,7 @@ FEATURE_ALONE: Final = 3  # the value where it is nothing else, or NONE
 FEATURE_STEPS: Final = 4  # how many numbers lie between PE_HEADER and its first windowed value; how many those are
 FEATURE_COLUMNS: Final = 6
 PERSONA_WORDS: Final = 3
-OWN_WORDS: Final = 2  # when time alone may change the persona; how far the vector may move before anything can
+OWN_WORDS: Final = 2  # when time alone may change the persona; how far the vector may move before it can be another
 FEATURE_WORDS: Final = 3  # of each feature, behind those
 
 # --- Words of a row that every plan has ------------------------------------------------------------------------------
