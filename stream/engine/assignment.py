@@ -45,7 +45,7 @@ def assign(
     Returns whether it is another one, and the next instant at which time alone may make it so.
     """
     p = plan[op.P_PERSONA]
-    place, room = plan[p + op.PE_STATE], plan[p + op.PE_DUE] + 1
+    place, room = plan[p + op.PE_STATE], _room(plan)
     if is_forced or row[place + 2] != int(constants[op.K_HEADER + op.M_VERSION]):
         row[room] = 0  # it is of another model
     row[place + 2] = int(constants[op.K_HEADER + op.M_VERSION])
@@ -111,6 +111,12 @@ def ask_anew(plan: Ints, row: Ints) -> None:
 
 
 @pasted
+def _room(plan: Ints) -> int:
+    """Where a row says how far its vector may move before it can be another persona's."""
+    return int(plan[plan[op.P_PERSONA] + op.PE_DUE] + 1)
+
+
+@pasted
 def _dues(plan: Ints) -> int:
     """Where the features' own timers begin in a row."""
     p = plan[op.P_PERSONA]
@@ -127,7 +133,7 @@ def _look(plan: Ints, constants: Floats, pool: Words, work: Ints, row: Ints, is_
     """
     p = plan[op.P_PERSONA]
     vector, features, dues = plan[p + op.PE_DUE] + op.OWN_WORDS, plan[p + op.PE_FEATURES], _dues(plan)
-    room = plan[p + op.PE_DUE] + 1
+    room = _room(plan)
     border = border_before(plan, now_ms)
     first = op.FOREVER
     for f in range(features):
@@ -245,9 +251,9 @@ def _decided(plan: Ints, constants: Floats, work: Ints, row: Ints, present: int)
     kept = constants[plan[p + op.PE_KEPT]]
     gap = math.sqrt(least) - kept * math.sqrt(of_present)
     if of_present < math.inf and gap >= 0.0:
-        row[plan[p + op.PE_DUE] + 1] = as_word(gap / (1.0 + kept) - _ROUNDED * size)
+        row[_room(plan)] = as_word(gap / (1.0 + kept) - _ROUNDED * size)
         return present
-    row[plan[p + op.PE_DUE] + 1] = 0
+    row[_room(plan)] = 0
     return nearest
 
 
