@@ -39,7 +39,7 @@ class Layout(msgspec.Struct, frozen=True):
     @classmethod
     def decode(cls, data: bytes) -> Layout:
         """The layout that ``encode`` wrote; ``msgspec.DecodeError`` or ``UnicodeDecodeError`` for anything else."""
-        return msgspec.json.decode(data, type=cls)
+        return _decode(data)
 
     @property
     def id(self) -> int:
@@ -53,6 +53,9 @@ class Layout(msgspec.Struct, frozen=True):
         """The segments' parts by their names, in file order."""
         prefix = "segment "
         return {part.key.removeprefix(prefix): part for part in self.parts if part.key.startswith(prefix)}
+
+
+_decode = msgspec.json.Decoder(Layout).decode
 
 
 @dataclass

@@ -274,7 +274,10 @@ class Partition:
         return written
 
     def _written(self, mode: int, batch: Columns = NO_COLUMNS, *, quiet: bool = False) -> Changes:
-        """What the kernel has written by events of ``batch`` or by the cause of a mode; empties the output."""
+        """What the kernel has written by events of ``batch`` or by the cause of a mode; empties the output.
+
+        All changes are made here or in `_exits_of_gone`.
+        """
         changes = self._writer.write(self._work, batch, _CAUSES[mode], quiet=quiet)
         self._work.clear()
         return changes

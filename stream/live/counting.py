@@ -39,8 +39,8 @@ class CountingPartition(Partition):
         self._counters.models["late" if is_late else "in time"] += 1
         return super().begin_model(model)
 
-    def _step(self, *args: Any, **options: Any) -> Changes:
-        return self._counted(super()._step(*args, **options))
+    def _written(self, *args: Any, **options: Any) -> Changes:
+        return self._counted(super()._written(*args, **options))
 
     def _exits_of_gone(self, *args: Any) -> Changes:
         return self._counted(super()._exits_of_gone(*args))

@@ -48,6 +48,9 @@ class _Contents(msgspec.Struct, frozen=True):
     arrays: list[_Array]
 
 
+_decode = msgspec.msgpack.Decoder(_Contents).decode
+
+
 class SnapshotFolder:
     """The snapshots of one worker: those of one cluster lie in a folder of their own.
 
@@ -169,7 +172,7 @@ def read_snapshot(path: Path) -> Saved:
     packed = view[start : start + length]
     if len(packed) < length or xxhash.xxh3_64_intdigest(packed) != wanted:
         raise ValueError("its contents are damaged")
-    contents = msgspec.msgpack.decode(packed, type=_Contents)
+    contents = _decode(packed)
     due, *others = list(_arrays(view, start + length, contents.arrays))
     image = Image(
         contents.fingerprint,

@@ -97,6 +97,11 @@ class Checkpoint(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
+_markers = msgspec.msgpack.Decoder(Marker)
+_residues = msgspec.json.Decoder(Residue)
+_checkpoints = msgspec.json.Decoder(Checkpoint)
+
+
 class Stored(NamedTuple):
     """The value under a customer's id: an encoded outbox (mostly empty), and the body."""
 
@@ -316,7 +321,7 @@ def parse_stored(value: bytes, where: str) -> Stored:
 
 def parse_marker(body: bytes, where: str) -> Marker:
     try:
-        return msgspec.msgpack.decode(body, type=Marker)
+        return _markers.decode(body)
     except msgspec.DecodeError as error:
         raise ChangelogError(f"{where}: the marker of an erased customer is damaged: {error}") from error
 
@@ -340,20 +345,20 @@ def layout_record(layout_id: int, layout: bytes) -> Record:
 
 
 def parse_checkpoint(record: StoredRecord) -> Checkpoint:
-    return _parse_json(record, Checkpoint, "checkpoint")
+    return _parse_json(record, _checkpoints, "checkpoint")
 
 
 def parse_residue(record: StoredRecord) -> Residue:
-    return _parse_json(record, Residue, "residue")
+    return _parse_json(record, _residues, "residue")
 
 
 _Versioned = TypeVar("_Versioned", Checkpoint, Residue)
 
 
-def _parse_json(record: StoredRecord, wanted: type[_Versioned], name: str) -> _Versioned:
+def _parse_json(record: StoredRecord, decoder: msgspec.json.Decoder[_Versioned], name: str) -> _Versioned:
     where = f"the changelog's {name} at offset {record.offset}"
     try:
-        parsed = msgspec.json.decode(record.value or b"", type=wanted)
+        parsed = decoder.decode(record.value or b"")
     except msgspec.DecodeError as error:
         raise ChangelogError(f"{where} is damaged: {error}") from error
     if parsed.version != VERSION:

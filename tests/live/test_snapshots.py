@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -48,6 +50,33 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, customers: int) -> Non
     assert partitions[0].snapshot() == partitions[1].snapshot()
     assert len(partitions[1].profiles) == customers
     assert [path.name for path in tmp_path.iterdir()] == ["a.snapshot"]
+
+
+_MANY_READERS = """
+import sys, threading
+from pathlib import Path
+from stream.live.snapshot_folder import read_snapshot
+
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+
+def read():
+    together.wait()
+    for _ in range(3):
+        read_snapshot(Path(sys.argv[1]))
+
+threads = [threading.Thread(target=read) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_a_process_that_starts_may_read_several_at_once(tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "a.snapshot", saved_of())
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", _MANY_READERS, str(tmp_path / "a.snapshot")], check=True)
 
 
 def test_what_is_damaged_anywhere_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
