@@ -64,9 +64,10 @@ class Status(enum.IntEnum):
 
 @dataclass
 class Applied:
-    """What a batch did: its changes, and ``status`` (n,) int8 of each event, a ``Status``."""
+    """What a batch did: its changes, and of each event (n,) the row it belongs to and a ``Status``, int64 and int8."""
 
     changes: Changes
+    rows: Ints
     status: npt.NDArray[np.int8]
 
 
@@ -114,7 +115,7 @@ class Partition:
         n = len(batch)
         status = np.zeros(n, dtype=np.int8)
         if not n:
-            return Applied(Changes(), status)
+            return Applied(Changes(), np.zeros(0, dtype=np.int64), status)
         latest = np.maximum(np.maximum.accumulate(batch.time_ms), self.latest_ms)
         self.latest_ms = int(latest[-1])
         if self.clock is Clock.EVENTS:
@@ -133,7 +134,7 @@ class Partition:
             changes += self._fill(kernel.FIRE, due, _NOBODY, self.stream_ms, batch)
         changes.append(self._written(kernel.APPLY, batch))
         self.profiles.sweep_texts()
-        return Applied(Changes.joined(changes), status)
+        return Applied(Changes.joined(changes), rows, status)
 
     def advance(self, to_ms: int) -> Changes:
         """Moves the stream clock on to ``to_ms`` (never back) and fires all that is due by then."""

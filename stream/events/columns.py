@@ -157,6 +157,17 @@ class Columns:
         rest = {name: getattr(self, name).take(indices, axis=-1) for name in _ARRAYS}
         return Columns(data=self.data, traits=traits, **rest)
 
+    def part(self, start: int, stop: int) -> Columns:
+        """The events from ``start`` to before ``stop``; they share memory with all of them."""
+        if stop - start == len(self):
+            return self
+        first, end = np.searchsorted(self.traits[:, TRAIT_EVENT], (start, stop))
+        traits = self.traits[first:end].copy()
+        traits[:, TRAIT_EVENT] -= start
+        # Without gaps, as `select`.
+        rest = {name: np.ascontiguousarray(getattr(self, name)[..., start:stop]) for name in _ARRAYS}
+        return Columns(data=self.data, traits=traits, **rest)
+
     def compact(self) -> None:
         """Leaves in ``data`` only what spans name; changes the spans where they are."""
         out = np.empty(len(self.data), np.uint8)

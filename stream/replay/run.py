@@ -96,7 +96,7 @@ def _between(batch: Columns, versions: Versions) -> Iterator[Columns]:
         due_ms = versions.next_ms
         # Where it is due at once, it is taken before what comes until the one after it.
         end = len(batch) if due_ms is None else max(start + 1, int(np.searchsorted(latest, due_ms)))
-        yield batch if end - start == len(batch) else batch.select(np.arange(start, end))
+        yield batch.part(start, end)
         start = end
 
 

@@ -46,9 +46,7 @@ class Taken:
 
     def part(self, start: int, stop: int) -> Taken:
         """Those from ``start`` to before ``stop``."""
-        if stop - start == len(self.events):
-            return self
-        return Taken(self.events.select(np.arange(start, stop)), self.offsets[start:stop])
+        return Taken(self.events.part(start, stop), self.offsets[start:stop])
 
 
 @dataclass(frozen=True)

@@ -315,11 +315,9 @@ class Owner:
         stop = 0
         while (start := stop) < len(events):
             stop = _run_end(events.customer_hash, start, self._events_most)
-            run = events if stop - start == len(events) else events.select(np.arange(start, stop))
-            applied = self.partition.apply(run, offsets[start:stop])
+            applied = self.partition.apply(events.part(start, stop), offsets[start:stop])
             counted = (applied.status == Status.APPLIED) | (applied.status == Status.LATE)
-            rows = self.partition.profiles.rows_of(run.data, run.customer, run.customer_hash)
-            self.writer.touched.add(rows[counted])
+            self.writer.touched.add(applied.rows[counted])
             yield applied.changes
 
     async def _move_clock(self, given: Given) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from typing import Any
@@ -214,10 +215,19 @@ def test_select_and_concatenate() -> None:
     expected, _ = Decoder(some()).decode_mixed([lines[i] for i in order.tolist()])
     expected.source = order
     assert same(picked, expected)
-    parts = [columns.select(np.arange(start, min(start + 60, 200))) for start in range(0, 200, 60)]
-    assert same(concatenate(parts), columns)
     assert columns.select(np.arange(200)) is columns
     assert len(columns.select(np.array([], np.int64))) == 0
+
+
+def test_parts_are_what_is_selected() -> None:
+    columns, _ = Decoder(some()).decode_mixed(shop_events(200, seed=5))
+    assert len(columns.traits)
+    bounds = (0, 60, 61, 61, 180, 200)
+    parts = [columns.part(start, stop) for start, stop in itertools.pairwise(bounds)]
+    for part, (start, stop) in zip(parts, itertools.pairwise(bounds), strict=True):
+        assert same(part, columns.select(np.arange(start, stop)))
+    assert same(concatenate(parts), columns)
+    assert columns.part(0, 200) is columns
 
 
 def test_no_messages_at_all() -> None:
@@ -266,7 +276,7 @@ def test_what_is_selected_and_joined_has_no_gaps() -> None:
     lines = [message(Kind.CLICK, price=i, quantity=i, url="u", country="DE", device="d") for i in range(8)]
     columns, _ = Decoder(Wanted({Kind.CLICK: wanted})).decode(Kind.CLICK, lines)
     selected = columns.select(np.arange(0, 8, 2))
-    for batch in (selected, concatenate([columns, selected])):
+    for batch in (selected, columns.part(2, 7), concatenate([columns, selected])):
         for name in ("numbers", "tests", "hashes", "texts", "text_hashes"):
             assert getattr(batch, name).flags.c_contiguous, name
 
