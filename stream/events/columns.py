@@ -158,7 +158,7 @@ class Columns:
         return Columns(data=self.data, traits=traits, **rest)
 
     def part(self, start: int, stop: int) -> Columns:
-        """The events from ``start`` to before ``stop``; they share memory with all of them."""
+        """The events from ``start`` to before ``stop``; they may share memory with these."""
         if stop - start == len(self):
             return self
         first, end = np.searchsorted(self.traits[:, TRAIT_EVENT], (start, stop))
