@@ -49,7 +49,6 @@ class Router:
     """
 
     def __init__(self, partitions: int) -> None:
-        self._decode = msgspec.json.Decoder(reduce(or_, _STRUCTS.values())).decode
         self._decoder = Decoder(WANTED)
 
         @lru_cache(maxsize=_CUSTOMERS_KEPT)
@@ -63,7 +62,7 @@ class Router:
         """The lines by where they go, and those that can't go anywhere."""
         unroutable: list[Unroutable] = []
         try:
-            events: list[Any] = list(map(self._decode, lines))
+            events: list[Any] = list(map(_decode, lines))
         except _REFUSED:
             events = [self._event(index, line, unroutable) for index, line in enumerate(lines)]
         groups: Groups = defaultdict(list)
@@ -83,7 +82,7 @@ class Router:
     def _event(self, index: int, line: bytes, unroutable: list[Unroutable]) -> Any:
         """What a single line says about its place; None, and the reason why, where it says nothing."""
         try:
-            return self._decode(line)
+            return _decode(line)
         except _REFUSED:
             pass
         # The contract lets more pass than this, such as a `type` given twice, and says better what is wrong.
@@ -106,3 +105,4 @@ _STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     )
     for kind in Kind
 }
+_decode = msgspec.json.Decoder(reduce(or_, _STRUCTS.values())).decode
